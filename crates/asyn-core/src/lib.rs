@@ -1,0 +1,3 @@
+//! Shared weights, workers, gradients, updates and the trainer of `asyn`.
+
+pub mod shared;

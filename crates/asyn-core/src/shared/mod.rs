@@ -1,0 +1,1 @@
+//! Shared weights and every access to them.
