@@ -1,0 +1,189 @@
+//! Vectors of floats in registers: the only place where kernels differ by instruction set.
+
+use std::sync::atomic::AtomicU32;
+
+use crate::shared::weights;
+
+/// `N` floats in registers.
+///
+/// Loads and stores of shared memory are apart from those of private memory: the former
+/// mean `N` relaxed atomic accesses of 4 bytes, in some order.
+///
+/// # Safety
+///
+/// The caller of any method upholds:
+///
+/// - the processor supports the instruction set of the type;
+/// - a pointer is valid for `N` floats, for reading or writing as the method needs;
+/// - a pointer to shared memory is a multiple of `4 N` bytes, or of 32 if that is less.
+///
+/// The methods are `inline(always)` and so become part of a kernel that has the
+/// instruction set enabled; without that each would be a call.
+pub(super) trait Lanes: Copy {
+    /// A vector of half as many floats, or of as many where nothing needs a smaller one.
+    type Half: Lanes;
+
+    /// The number of floats.
+    const N: usize;
+
+    /// The number of vectors of this type that fit into the registers.
+    const REGISTERS: usize;
+
+    unsafe fn load_shared(from: *const AtomicU32) -> Self;
+    unsafe fn store_shared(self, to: *const AtomicU32);
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    /// Returns a vector of which each float is `value`.
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    /// Returns `self · factor + addend`.
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// Returns the sum of the floats.
+    unsafe fn sum(self) -> f32;
+}
+
+/// A scalar: what is left over where a length is not a multiple of a vector.
+impl Lanes for f32 {
+    type Half = Self;
+
+    const N: usize = 1;
+    const REGISTERS: usize = 16;
+
+    #[inline(always)]
+    unsafe fn load_shared(from: *const AtomicU32) -> Self {
+        // SAFETY: the caller gives a valid cell.
+        weights::load(unsafe { &*from })
+    }
+
+    #[inline(always)]
+    unsafe fn store_shared(self, to: *const AtomicU32) {
+        // SAFETY: the caller gives a valid cell.
+        weights::store(unsafe { &*to }, self);
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller gives a valid float.
+        unsafe { *from }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller gives a valid float.
+        unsafe { *to = self }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self + other
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self - other
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self * other
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        self * factor + addend
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        self
+    }
+}
+
+/// Two vectors side by side, for an instruction set whose registers hold 8 floats.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<H>(H, H);
+
+impl<H: Lanes> Lanes for Pair<H> {
+    type Half = H;
+
+    const N: usize = 2 * H::N;
+    const REGISTERS: usize = H::REGISTERS / 2;
+
+    #[inline(always)]
+    unsafe fn load_shared(from: *const AtomicU32) -> Self {
+        // SAFETY: the caller's promises for `N` floats hold for either half.
+        unsafe { Self(H::load_shared(from), H::load_shared(from.add(H::N))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_shared(self, to: *const AtomicU32) {
+        // SAFETY: the caller's promises for `N` floats hold for either half.
+        unsafe {
+            self.0.store_shared(to);
+            self.1.store_shared(to.add(H::N));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's promises for `N` floats hold for either half.
+        unsafe { Self(H::load(from), H::load(from.add(H::N))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's promises for `N` floats hold for either half.
+        unsafe {
+            self.0.store(to);
+            self.1.store(to.add(H::N));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { Self(H::splat(value), H::splat(value)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { Self(self.0.add(other.0), self.1.add(other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { Self(self.0.sub(other.0), self.1.sub(other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { Self(self.0.mul(other.0), self.1.mul(other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe {
+            Self(
+                self.0.mul_add(factor.0, addend.0),
+                self.1.mul_add(factor.1, addend.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { self.0.add(self.1).sum() }
+    }
+}

@@ -1,0 +1,198 @@
+//! A table of weights that is touched row by row.
+//!
+//! Row `id` is the `stride` weights from `id · stride`. A sparse model reads and writes
+//! a few dozen rows a token, scattered over the whole table, so each method takes a
+//! list of ids and goes through it once.
+
+use std::fmt;
+
+use super::WeightsView;
+use super::kernel::{Kernels, RowCells};
+
+/// A view of shared weights as rows of equal length.
+///
+/// # Memory model
+///
+/// As for [`SharedWeights`](super::SharedWeights): every weight is loaded and stored on
+/// its own, relaxed, in no particular order, so a row may be read while another thread
+/// is half way through writing it. An id that occurs twice in a list is applied twice,
+/// the second time to the result of the first.
+///
+/// ```
+/// use asyn_core::shared::SharedWeights;
+///
+/// let weights = SharedWeights::zeroed(4 * 24);
+/// let rows = weights.rows(0, 4, 24);
+/// rows.add_rows(&[0, 3, 3], 0.5, &[1.0; 24]);
+/// let mut sum = [0.0; 24];
+/// rows.sum_rows(&[0, 1, 3], &mut sum);
+/// assert_eq!(sum, [1.5; 24]);
+/// ```
+#[derive(Clone, Copy)]
+pub struct RowsView<'a> {
+    /// Invariant: the cells start on a cache line and are a multiple of the stride,
+    /// which is a positive multiple of 8.
+    rows: RowCells<'a>,
+    /// Invariant: supported by this processor.
+    kernels: &'static Kernels,
+}
+
+impl<'a> RowsView<'a> {
+    pub(super) fn new(rows: RowCells<'a>, kernels: &'static Kernels) -> Self {
+        debug_assert!((rows.cells.as_ptr() as usize).is_multiple_of(64));
+        Self { rows, kernels }
+    }
+
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.rows.cells.len() / self.rows.stride
+    }
+
+    /// Returns the weights in a row.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.rows.stride
+    }
+
+    /// Returns row `id`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[must_use]
+    pub fn row(&self, id: u32) -> WeightsView<'a> {
+        let start = id as usize * self.rows.stride;
+        WeightsView::new(
+            &self.rows.cells[start..start + self.rows.stride],
+            self.kernels,
+        )
+    }
+
+    /// Stores the sum of the rows `ids` in `out`: zero where there are none.
+    ///
+    /// # Panics
+    ///
+    /// If an id is out of range, or `out` is not as long as a row.
+    pub fn sum_rows(&self, ids: &[u32], out: &mut [f32]) {
+        self.assert_ids(ids);
+        self.assert_row(out.len());
+        // SAFETY: the kernels are supported, all ids are rows and `out` is one row.
+        unsafe { (self.kernels.sum_rows)(self.rows, ids, out) }
+    }
+
+    /// Adds the sum of the rows `ids` to `out`.
+    ///
+    /// # Panics
+    ///
+    /// If an id is out of range, or `out` is not as long as a row.
+    pub fn add_to_sum(&self, ids: &[u32], out: &mut [f32]) {
+        self.assert_ids(ids);
+        self.assert_row(out.len());
+        // SAFETY: the kernels are supported, all ids are rows and `out` is one row.
+        unsafe { (self.kernels.add_to_sum)(self.rows, ids, out) }
+    }
+
+    /// Copies the rows `ids` to `out`, one after another.
+    ///
+    /// # Panics
+    ///
+    /// If an id is out of range, or `out` is not as long as all these rows.
+    pub fn copy_rows(&self, ids: &[u32], out: &mut [f32]) {
+        assert_eq!(
+            out.len(),
+            ids.len() * self.rows.stride,
+            "one row for each id"
+        );
+        for (&id, out) in ids.iter().zip(out.chunks_exact_mut(self.rows.stride)) {
+            self.row(id).read_into(out);
+        }
+    }
+
+    /// Adds `a · values` to each of the rows `ids`.
+    ///
+    /// # Panics
+    ///
+    /// If an id is out of range, or `values` is not as long as a row.
+    pub fn add_rows(&self, ids: &[u32], a: f32, values: &[f32]) {
+        self.assert_ids(ids);
+        self.assert_row(values.len());
+        // SAFETY: the kernels are supported, all ids are rows and `values` is one row.
+        unsafe { (self.kernels.add_rows)(self.rows, ids, a, values) }
+    }
+
+    /// Replaces the row `ids[i]` by `keep[i] · row + rate[i] · values`, for each `i`.
+    ///
+    /// # Panics
+    ///
+    /// If an id is out of range, `keep` or `rate` is not as long as `ids`, or `values`
+    /// is not as long as a row.
+    pub fn blend_rows(&self, ids: &[u32], keep: &[f32], rate: &[f32], values: &[f32]) {
+        self.assert_ids(ids);
+        assert_eq!(ids.len(), keep.len(), "one factor to keep for each id");
+        assert_eq!(ids.len(), rate.len(), "one rate for each id");
+        self.assert_row(values.len());
+        // SAFETY: the kernels are supported, all ids are rows with a factor and a rate,
+        // and `values` is one row.
+        unsafe { (self.kernels.blend_rows)(self.rows, ids, keep, rate, values) }
+    }
+
+    /// Adds `a · values` to each of the rows `ids` by compare-and-exchange: no
+    /// concurrent change is lost.
+    ///
+    /// # Panics
+    ///
+    /// If an id is out of range, or `values` is not as long as a row.
+    pub fn add_rows_cas(&self, ids: &[u32], a: f32, values: &[f32]) {
+        self.assert_ids(ids);
+        self.assert_row(values.len());
+        for &id in ids {
+            self.row(id).add_scaled_cas(a, values);
+        }
+    }
+
+    /// Replaces the row `ids[i]` by `keep[i] · row + rate[i] · values`, for each `i`,
+    /// by compare-and-exchange: no concurrent change is lost.
+    ///
+    /// # Panics
+    ///
+    /// As [`blend_rows`](Self::blend_rows).
+    pub fn blend_rows_cas(&self, ids: &[u32], keep: &[f32], rate: &[f32], values: &[f32]) {
+        self.assert_ids(ids);
+        assert_eq!(ids.len(), keep.len(), "one factor to keep for each id");
+        assert_eq!(ids.len(), rate.len(), "one rate for each id");
+        self.assert_row(values.len());
+        for ((&id, &keep), &rate) in ids.iter().zip(keep).zip(rate) {
+            self.row(id).scale_add_cas(keep, rate, values);
+        }
+    }
+
+    /// Panics unless every id is a row. The largest id is found without a branch, so
+    /// the pass costs a fraction of one row.
+    #[track_caller]
+    fn assert_ids(&self, ids: &[u32]) {
+        let largest = ids.iter().fold(0, |largest, &id| id.max(largest));
+        assert!(
+            ids.is_empty() || (largest as usize) < self.n_rows(),
+            "row {largest} of {}",
+            self.n_rows()
+        );
+    }
+
+    #[track_caller]
+    fn assert_row(&self, len: usize) {
+        assert_eq!(
+            self.rows.stride, len,
+            "a row and the values differ in length"
+        );
+    }
+}
+
+impl fmt::Debug for RowsView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowsView")
+            .field("n_rows", &self.n_rows())
+            .field("stride", &self.stride())
+            .finish_non_exhaustive()
+    }
+}

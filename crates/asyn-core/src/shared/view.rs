@@ -1,0 +1,233 @@
+//! Contiguous weights: vectors and row-major matrices.
+
+use std::fmt;
+use std::sync::atomic::AtomicU32;
+
+use super::kernel::Kernels;
+use super::weights::{exchange, load, store};
+
+/// A view of some shared weights that lie in a row.
+///
+/// # Memory model
+///
+/// As for [`SharedWeights`](super::SharedWeights): every weight is loaded and stored on
+/// its own, relaxed, in no particular order. What a method reads may change while it
+/// reads. Methods that change weights load, compute and store; a concurrent store to
+/// the same weight may be lost, except in the methods that end in `_cas`.
+///
+/// ```
+/// use asyn_core::shared::SharedWeights;
+///
+/// let weights = SharedWeights::zeroed(6);
+/// let matrix = weights.view(0, 6); // 2 × 3, row-major
+/// matrix.write_from(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+/// let mut y = [0.0; 2];
+/// matrix.gemv(&[1.0, 0.0, -1.0], &mut y);
+/// assert_eq!(y, [-2.0, -2.0]);
+/// ```
+#[derive(Clone, Copy)]
+pub struct WeightsView<'a> {
+    /// Invariant: starts on a multiple of 32 bytes.
+    cells: &'a [AtomicU32],
+    /// Invariant: supported by this processor.
+    kernels: &'static Kernels,
+}
+
+impl<'a> WeightsView<'a> {
+    pub(super) fn new(cells: &'a [AtomicU32], kernels: &'static Kernels) -> Self {
+        debug_assert!((cells.as_ptr() as usize).is_multiple_of(32));
+        Self { cells, kernels }
+    }
+
+    /// Returns the number of weights.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Returns whether there are no weights.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// Returns the weight at `index`.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is out of range.
+    #[must_use]
+    pub fn get(&self, index: usize) -> f32 {
+        load(&self.cells[index])
+    }
+
+    /// Stores `value` at `index`.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is out of range.
+    pub fn set(&self, index: usize, value: f32) {
+        store(&self.cells[index], value);
+    }
+
+    /// Copies all weights to `out`.
+    ///
+    /// # Panics
+    ///
+    /// If `out` has another length.
+    pub fn read_into(&self, out: &mut [f32]) {
+        self.assert_len(out.len());
+        // SAFETY: the kernels are supported and the lengths are equal.
+        unsafe { (self.kernels.read)(self.cells, out) }
+    }
+
+    /// Stores all of `values`.
+    ///
+    /// # Panics
+    ///
+    /// If `values` has another length.
+    pub fn write_from(&self, values: &[f32]) {
+        self.assert_len(values.len());
+        // SAFETY: the kernels are supported and the lengths are equal.
+        unsafe { (self.kernels.write)(self.cells, values) }
+    }
+
+    /// Copies the weights at `indices` to `out`.
+    ///
+    /// # Panics
+    ///
+    /// If an index is out of range, or the lengths of `indices` and `out` differ.
+    pub fn gather(&self, indices: &[u32], out: &mut [f32]) {
+        assert_eq!(indices.len(), out.len(), "one place for each index");
+        for (value, &index) in out.iter_mut().zip(indices) {
+            *value = self.get(index as usize);
+        }
+    }
+
+    /// Returns the inner product with `x`.
+    ///
+    /// # Panics
+    ///
+    /// If `x` has another length.
+    #[must_use]
+    pub fn dot(&self, x: &[f32]) -> f32 {
+        self.assert_len(x.len());
+        // SAFETY: the kernels are supported and the lengths are equal.
+        unsafe { (self.kernels.dot)(self.cells, x) }
+    }
+
+    /// Adds `a · x`.
+    ///
+    /// # Panics
+    ///
+    /// If `x` has another length.
+    pub fn add_scaled(&self, a: f32, x: &[f32]) {
+        self.assert_len(x.len());
+        // SAFETY: the kernels are supported and the lengths are equal.
+        unsafe { (self.kernels.add_scaled)(self.cells, a, x) }
+    }
+
+    /// Replaces the weights `w` by `keep · w + a · x`.
+    ///
+    /// # Panics
+    ///
+    /// If `x` has another length.
+    pub fn scale_add(&self, keep: f32, a: f32, x: &[f32]) {
+        self.assert_len(x.len());
+        // SAFETY: the kernels are supported and the lengths are equal.
+        unsafe { (self.kernels.scale_add)(self.cells, keep, a, x) }
+    }
+
+    /// Adds `a · x` by compare-and-exchange: no concurrent change is lost.
+    ///
+    /// # Panics
+    ///
+    /// If `x` has another length.
+    pub fn add_scaled_cas(&self, a: f32, x: &[f32]) {
+        self.assert_len(x.len());
+        for (cell, &x) in self.cells.iter().zip(x) {
+            exchange(cell, |w| w + a * x);
+        }
+    }
+
+    /// Replaces the weights `w` by `keep · w + a · x` by compare-and-exchange: no
+    /// concurrent change is lost.
+    ///
+    /// # Panics
+    ///
+    /// If `x` has another length.
+    pub fn scale_add_cas(&self, keep: f32, a: f32, x: &[f32]) {
+        self.assert_len(x.len());
+        for (cell, &x) in self.cells.iter().zip(x) {
+            exchange(cell, |w| keep * w + a * x);
+        }
+    }
+
+    /// Computes `y = W x` for the row-major matrix `W` of `y.len() × x.len()`.
+    ///
+    /// It is fastest where the rows are a multiple of 16 long, and several times slower
+    /// where they are not a multiple of 8.
+    ///
+    /// # Panics
+    ///
+    /// If the matrix has another size.
+    pub fn gemv(&self, x: &[f32], y: &mut [f32]) {
+        self.assert_matrix(x.len(), y.len());
+        // SAFETY: the kernels are supported and the matrix has the size of both vectors.
+        unsafe { (self.kernels.gemv)(self.cells, x, y) }
+    }
+
+    /// Computes `y = Wᵀ x` for the row-major matrix `W` of `x.len() × y.len()`.
+    ///
+    /// It is fastest where the rows are a multiple of 16 long, and several times slower
+    /// where they are not a multiple of 8.
+    ///
+    /// # Panics
+    ///
+    /// If the matrix has another size.
+    pub fn gemv_t(&self, x: &[f32], y: &mut [f32]) {
+        self.assert_matrix(x.len(), y.len());
+        // SAFETY: the kernels are supported and the matrix has the size of both vectors.
+        unsafe { (self.kernels.gemv_t)(self.cells, x, y) }
+    }
+
+    /// Merges a replica: adds what `local` gained since `base`, then makes `local` and
+    /// `base` equal to the sum.
+    ///
+    /// # Panics
+    ///
+    /// If `local` or `base` has another length.
+    pub fn merge(&self, local: &WeightsView<'_>, base: &mut [f32]) {
+        self.assert_len(local.len());
+        self.assert_len(base.len());
+        // SAFETY: the kernels are supported and the lengths are equal.
+        unsafe { (self.kernels.merge)(self.cells, local.cells, base) }
+    }
+
+    #[track_caller]
+    fn assert_matrix(&self, n: usize, m: usize) {
+        let len = n.checked_mul(m);
+        assert_eq!(
+            len,
+            Some(self.cells.len()),
+            "the view is not a matrix of this size"
+        );
+    }
+
+    #[track_caller]
+    fn assert_len(&self, len: usize) {
+        assert_eq!(
+            self.cells.len(),
+            len,
+            "the view and the values differ in length"
+        );
+    }
+}
+
+impl fmt::Debug for WeightsView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeightsView")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
