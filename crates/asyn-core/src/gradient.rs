@@ -1,0 +1,410 @@
+//! A gradient that costs what it touches.
+//!
+//! It is a list of parts, each a compact description of what it adds to the weights:
+//!
+//! | Part       | Adds                                   | Used for                    |
+//! | ---------- | -------------------------------------- | --------------------------- |
+//! | [`Spread`] | one pooled vector, to many rows        | sparse attributes of a token |
+//! | [`Sum`]    | a whole tensor, summed over examples   | small dense tensors          |
+//! | [`Outer`]  | `Xᵀ Δ`, kept as its two factors        | weight matrices              |
+//! | cells      | single values                          | anything else                |
+//!
+//! All attributes of a token share one vector of node errors, and all rich
+//! attributes share one matrix of edge errors: the vector is stored once and
+//! applied to each row.
+//!
+//! # Stochastic sparse writes
+//!
+//! A spread whose largest entry `e` is below a threshold `h` is kept with
+//! probability `p = max(e / h, p₀)` and multiplied by `1 / p`. The gradient stays
+//! unbiased, its variance grows little, and the rows that several workers fight
+//! over are written far less often. `p₀` bounds the factor, so that a
+//! regulariser that is applied on touch stays a small step.
+
+use std::ops::Range;
+
+use crate::Real;
+use crate::layout::{Layout, TensorId};
+use crate::seed::SplitMix64;
+
+/// The least probability with which a small spread is kept.
+///
+/// At 1/8, shrinking on touch by `1 − γ λ / (n p)` remains a step of less than 1 for
+/// `γ λ = 0.1`, even for a row that occurs once.
+const LEAST_KEPT: Real = 0.125;
+
+/// One vector that is added to several rows of a tensor.
+#[derive(Debug, Clone, Copy)]
+pub struct Spread<'a> {
+    /// The tensor whose rows are meant.
+    pub tensor: TensorId,
+    /// The rows, ascending.
+    pub rows: &'a [u32],
+    /// The vector, as long as the tensor's stride.
+    pub values: &'a [Real],
+    /// The factor of the vector: 1, or more after a stochastic sparse write.
+    pub scale: Real,
+}
+
+/// The gradient of a whole tensor, summed over examples.
+#[derive(Debug, Clone)]
+pub struct Sum {
+    /// The tensor.
+    pub tensor: TensorId,
+    /// The sum, as the tensor is stored.
+    pub values: Vec<Real>,
+    /// How many examples the sum covers.
+    pub n_examples: u32,
+}
+
+/// A sum of outer products `Xᵀ Δ` for a tensor stored as panels.
+#[derive(Debug, Clone)]
+pub struct Outer {
+    /// The tensor, of `inputs × columns`.
+    pub tensor: TensorId,
+    /// The input vectors, `n × inputs`.
+    pub x: Vec<Real>,
+    /// The errors at the outputs, `n × columns` with columns padded to 16.
+    pub delta: Vec<Real>,
+    /// The number of products.
+    pub n: usize,
+}
+
+#[derive(Debug, Clone)]
+struct SpreadPart {
+    tensor: TensorId,
+    rows: Range<usize>,
+    values: Range<usize>,
+    scale: Real,
+}
+
+/// The gradient of the loss of one or more examples.
+#[derive(Debug, Clone)]
+pub struct Gradient {
+    pool: Vec<Real>,
+    rows: Vec<u32>,
+    spreads: Vec<SpreadPart>,
+    sums: Vec<Sum>,
+    outers: Vec<Outer>,
+    cells: Vec<(TensorId, u32, Real)>,
+    n_examples: u32,
+    threshold: Real,
+    random: SplitMix64,
+}
+
+impl Gradient {
+    /// Makes an empty gradient. `threshold` is the size below which spreads are
+    /// written stochastically; 0 writes them all.
+    #[must_use]
+    pub fn new(threshold: Real) -> Self {
+        Self {
+            pool: Vec::new(),
+            rows: Vec::new(),
+            spreads: Vec::new(),
+            sums: Vec::new(),
+            outers: Vec::new(),
+            cells: Vec::new(),
+            n_examples: 0,
+            threshold,
+            random: SplitMix64::new(0),
+        }
+    }
+
+    /// Sets the random stream that decides which small spreads are kept.
+    pub fn set_random(&mut self, random: SplitMix64) {
+        self.random = random;
+    }
+
+    /// Counts `n` more examples, which the sums then cover as well.
+    pub fn count_examples(&mut self, n: usize) {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        self.n_examples += n;
+        for sum in &mut self.sums {
+            sum.n_examples += n;
+        }
+    }
+
+    /// Returns how many examples were counted since the last [`Gradient::clear`].
+    #[must_use]
+    pub fn n_examples(&self) -> u32 {
+        self.n_examples
+    }
+
+    /// Adds `values` to each of `rows` of `tensor`; `values` is as long as the tensor's stride.
+    ///
+    /// With a threshold, small values may be skipped, or scaled up instead.
+    #[inline]
+    pub fn add_rows(&mut self, tensor: TensorId, rows: &[u32], values: &[Real]) {
+        if rows.is_empty() {
+            return;
+        }
+        let Some(scale) = self.lottery(values) else {
+            return;
+        };
+        let first_row = self.rows.len();
+        let first_value = self.pool.len();
+        self.rows.extend_from_slice(rows);
+        self.pool.extend_from_slice(values);
+        self.spreads.push(SpreadPart {
+            tensor,
+            rows: first_row..self.rows.len(),
+            values: first_value..self.pool.len(),
+            scale,
+        });
+    }
+
+    /// Returns the sum of a whole tensor, to be added to; 0 where nothing was added yet.
+    pub fn sum(&mut self, layout: &Layout, tensor: TensorId) -> &mut [Real] {
+        let at = self
+            .sums
+            .iter()
+            .position(|sum| sum.tensor == tensor)
+            .unwrap_or_else(|| {
+                let values = vec![0.0; layout.tensor(tensor).stored_len()];
+                self.sums.push(Sum {
+                    tensor,
+                    values,
+                    n_examples: 0,
+                });
+                self.sums.len() - 1
+            });
+        &mut self.sums[at].values
+    }
+
+    /// Adds `Xᵀ Δ` to a tensor stored as panels: `n` rows of `x` and of `delta`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the lengths of `x` and `delta` are not multiples of `n`.
+    pub fn add_outer(&mut self, tensor: TensorId, x: &[Real], delta: &[Real], n: usize) {
+        if n == 0 {
+            return;
+        }
+        assert!(
+            x.len().is_multiple_of(n) && delta.len().is_multiple_of(n),
+            "ragged factors"
+        );
+        let at = self
+            .outers
+            .iter()
+            .position(|outer| outer.tensor == tensor)
+            .unwrap_or_else(|| {
+                self.outers.push(Outer {
+                    tensor,
+                    x: Vec::new(),
+                    delta: Vec::new(),
+                    n: 0,
+                });
+                self.outers.len() - 1
+            });
+        let outer = &mut self.outers[at];
+        outer.x.extend_from_slice(x);
+        outer.delta.extend_from_slice(delta);
+        outer.n += n;
+    }
+
+    /// Adds `value` to the weight at `index` of `tensor`, counted as the tensor is stored.
+    #[inline]
+    pub fn add_cell(&mut self, tensor: TensorId, index: u32, value: Real) {
+        self.cells.push((tensor, index, value));
+    }
+
+    /// Returns the parts that go to rows.
+    pub fn spreads(&self) -> impl Iterator<Item = Spread<'_>> {
+        self.spreads.iter().map(|part| Spread {
+            tensor: part.tensor,
+            rows: &self.rows[part.rows.clone()],
+            values: &self.pool[part.values.clone()],
+            scale: part.scale,
+        })
+    }
+
+    /// Returns the sums of whole tensors.
+    #[must_use]
+    pub fn sums(&self) -> &[Sum] {
+        &self.sums
+    }
+
+    /// Returns the sums of outer products.
+    #[must_use]
+    pub fn outers(&self) -> &[Outer] {
+        &self.outers
+    }
+
+    /// Returns the single values: tensor, index as stored, value.
+    #[must_use]
+    pub fn cells(&self) -> &[(TensorId, u32, Real)] {
+        &self.cells
+    }
+
+    /// Empties all parts but the sums, at the cost of what was added.
+    pub fn clear(&mut self) {
+        self.pool.clear();
+        self.rows.clear();
+        self.spreads.clear();
+        for outer in &mut self.outers {
+            outer.x.clear();
+            outer.delta.clear();
+            outer.n = 0;
+        }
+        self.cells.clear();
+        self.n_examples = 0;
+    }
+
+    /// Sets the sums to 0.
+    pub fn clear_sums(&mut self) {
+        for sum in &mut self.sums {
+            sum.values.fill(0.0);
+            sum.n_examples = 0;
+        }
+    }
+
+    /// Adds the gradient to a plain vector laid out as the weights are: for tests
+    /// and for full objectives.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `out` is shorter than the layout.
+    pub fn add_to(&self, layout: &Layout, out: &mut [f64]) {
+        for spread in self.spreads() {
+            let start = layout.tensor(spread.tensor).start;
+            for &row in spread.rows {
+                let at = start + row as usize * spread.values.len();
+                for (out, &value) in out[at..].iter_mut().zip(spread.values) {
+                    *out += f64::from(spread.scale * value);
+                }
+            }
+        }
+        for sum in &self.sums {
+            let start = layout.tensor(sum.tensor).start;
+            for (out, &value) in out[start..].iter_mut().zip(&sum.values) {
+                *out += f64::from(value);
+            }
+        }
+        for outer in &self.outers {
+            let (inputs, columns) = layout.tensor(outer.tensor).dim();
+            let start = layout.tensor(outer.tensor).start;
+            let padded = columns.next_multiple_of(16);
+            for (x, delta) in outer
+                .x
+                .chunks_exact(inputs)
+                .zip(outer.delta.chunks_exact(padded))
+            {
+                for (panel, delta) in delta.chunks_exact(16).enumerate() {
+                    for (input, &x) in x.iter().enumerate() {
+                        let at = start + (panel * inputs + input) * 16;
+                        for (out, &delta) in out[at..].iter_mut().zip(delta) {
+                            *out += f64::from(x) * f64::from(delta);
+                        }
+                    }
+                }
+            }
+        }
+        for &(tensor, index, value) in &self.cells {
+            out[layout.tensor(tensor).start + index as usize] += f64::from(value);
+        }
+    }
+
+    /// Returns the factor with which `values` are kept, or `None` if they are skipped.
+    #[inline]
+    fn lottery(&mut self, values: &[Real]) -> Option<Real> {
+        if self.threshold <= 0.0 {
+            return Some(1.0);
+        }
+        let largest = largest_magnitude(values);
+        if largest >= self.threshold {
+            return Some(1.0);
+        }
+        let kept = (largest / self.threshold).max(LEAST_KEPT);
+        (self.random.unit() < kept).then(|| 1.0 / kept)
+    }
+}
+
+/// Returns the largest absolute value, 0 for no values.
+#[inline]
+fn largest_magnitude(values: &[Real]) -> Real {
+    // Eight running maxima, so that the compiler keeps them in one vector register.
+    let (chunks, rest) = values.as_chunks::<8>();
+    let mut largest = [0.0 as Real; 8];
+    for chunk in chunks {
+        for (largest, &value) in largest.iter_mut().zip(chunk) {
+            *largest = if value.abs() > *largest {
+                value.abs()
+            } else {
+                *largest
+            };
+        }
+    }
+    rest.iter()
+        .copied()
+        .map(Real::abs)
+        .chain(largest)
+        .fold(0.0, Real::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparse_writes_are_unbiased() {
+        let mut layout = Layout::default();
+        let tensor = layout.rows("rows", 1, 8);
+        let values = [0.003, -0.001, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let mut sum = vec![0.0; layout.len()];
+        let mut gradient = Gradient::new(0.02);
+        gradient.set_random(SplitMix64::new(3));
+        let n = 40_000;
+        let mut kept = 0;
+        for _ in 0..n {
+            gradient.clear();
+            gradient.add_rows(tensor, &[0], &values);
+            kept += gradient.spreads().count();
+            gradient.add_to(&layout, &mut sum);
+        }
+        let mean = sum[0] / f64::from(n);
+        // Kept with probability 0.15: the standard error of the mean is 0.003 * sqrt(0.85/0.15/n).
+        assert!(
+            (mean - 0.003).abs() < 5.0 * 0.003 * (0.85f64 / 0.15 / f64::from(n)).sqrt(),
+            "{mean}"
+        );
+        assert!(
+            (0.14..0.16).contains(&(f64::from(kept as u32) / f64::from(n))),
+            "{kept}"
+        );
+    }
+
+    #[test]
+    fn clearing_leaves_nothing_behind() {
+        let mut layout = Layout::default();
+        let rows = layout.rows("rows", 4, 8);
+        let dense = layout.dense("dense", 2, 2);
+        let panels = layout.panels("panels", 2, 3);
+        let mut gradient = Gradient::new(0.0);
+        gradient.add_rows(rows, &[1, 3], &[1.0; 8]);
+        gradient.sum(&layout, dense)[0] = 2.0;
+        gradient.add_outer(panels, &[1.0, 2.0], &[0.5; 16], 1);
+        gradient.add_cell(dense, 3, 1.0);
+        gradient.count_examples(2);
+        gradient.clear();
+        gradient.clear_sums();
+        let mut out = vec![0.0; layout.len()];
+        gradient.add_to(&layout, &mut out);
+        assert!(out.iter().all(|&value| value == 0.0));
+        assert_eq!(gradient.n_examples(), 0);
+    }
+
+    #[test]
+    fn an_outer_product_lands_in_its_panels() {
+        let mut layout = Layout::default();
+        let panels = layout.panels("panels", 2, 3);
+        let mut gradient = Gradient::new(0.0);
+        let mut delta = [0.0; 16];
+        delta[..3].copy_from_slice(&[1.0, 10.0, 100.0]);
+        gradient.add_outer(panels, &[1.0, 2.0], &delta, 1);
+        let mut out = vec![0.0; layout.len()];
+        gradient.add_to(&layout, &mut out);
+        assert_eq!(out[..3], [1.0, 10.0, 100.0]);
+        assert_eq!(out[16..19], [2.0, 20.0, 200.0]);
+    }
+}

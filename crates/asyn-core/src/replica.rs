@@ -1,0 +1,288 @@
+//! A worker's own copy of what all workers write all the time.
+//!
+//! A row that every worker writes in every step moves from cache to cache: two
+//! threads are then slower than one. Each worker therefore keeps its own copy of
+//! the most frequent rows and of small whole tensors, reads and writes the copy,
+//! and merges a share of it with the shared weights in each step:
+//!
+//! ```text
+//! shared += local − base;   local = base = shared
+//! ```
+//!
+//! where `base` is what the worker saw last. In `merge_every` steps everything is
+//! merged once. What others wrote to these rows reaches the worker with that delay.
+//! Rows are numbered by falling frequency, so the hot ones are the first.
+
+use std::ops::Range;
+
+use crate::Real;
+use crate::layout::{Layout, Shape, TensorId};
+use crate::shared::{RowsView, SharedWeights, WeightsView};
+
+/// Which rows a worker keeps for itself, and how often it merges them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicas {
+    /// How many of the most frequent rows of each row tensor.
+    pub rows: u32,
+    /// In how many steps all of them are merged once.
+    pub merge_every: u32,
+}
+
+/// The largest whole tensor that is replicated, in floats: an edge matrix of 64 labels.
+const LARGEST_WHOLE: usize = 4096;
+
+/// How many floats are merged by one call at most.
+const SHARE: usize = 512;
+
+/// The replica of one worker, over all tables.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    parts: Vec<Part>,
+    tables: Vec<Local>,
+    shares: Vec<Share>,
+    merge_every: usize,
+    next: usize,
+    step: usize,
+}
+
+/// A tensor, or its first rows, and its place in the local copy.
+#[derive(Debug)]
+struct Part {
+    tensor: TensorId,
+    hot: u32,
+    stride: usize,
+    local: Range<usize>,
+    shared_start: usize,
+}
+
+/// The local copy of one table.
+#[derive(Debug)]
+struct Local {
+    copy: SharedWeights,
+    base: Vec<Real>,
+}
+
+/// A range of the copy that is merged at once.
+#[derive(Debug)]
+struct Share {
+    local: Range<usize>,
+    shared_start: usize,
+    whole: bool,
+}
+
+impl Replica {
+    pub(crate) fn new(layout: &Layout, replicas: Replicas, n_tables: usize) -> Self {
+        let mut parts = Vec::new();
+        let mut end = 0;
+        for id in layout.ids() {
+            let tensor = layout.tensor(id);
+            let (hot, stride, len) = match tensor.shape {
+                Shape::Rows { rows, stride, .. } => {
+                    let hot = replicas.rows.min(u32::try_from(rows).unwrap_or(u32::MAX));
+                    (hot, stride, hot as usize * stride)
+                }
+                Shape::Dense { .. } if tensor.stored_len() <= LARGEST_WHOLE => {
+                    (0, 0, tensor.stored_len())
+                }
+                Shape::Dense { .. } | Shape::Panels { .. } => continue,
+            };
+            if len > 0 {
+                parts.push(Part {
+                    tensor: id,
+                    hot,
+                    stride,
+                    local: end..end + len,
+                    shared_start: tensor.start,
+                });
+                end = (end + len).next_multiple_of(16);
+            }
+        }
+        let shares = parts.iter().flat_map(Part::shares).collect();
+        let tables = (0..n_tables)
+            .map(|_| Local {
+                copy: SharedWeights::zeroed(end),
+                base: vec![0.0; end],
+            })
+            .collect();
+        let merge_every = replicas.merge_every.max(1) as usize;
+        Self {
+            parts,
+            tables,
+            shares,
+            merge_every,
+            next: 0,
+            step: 0,
+        }
+    }
+
+    /// Returns the number of hot rows of a tensor, and the local copy of them.
+    #[inline]
+    pub(crate) fn rows(&self, table: usize, tensor: TensorId) -> Option<(u32, RowsView<'_>)> {
+        let part = self
+            .parts
+            .iter()
+            .find(|part| part.tensor == tensor && part.hot > 0)?;
+        let view = self.tables[table]
+            .copy
+            .rows(part.local.start, part.hot as usize, part.stride);
+        Some((part.hot, view))
+    }
+
+    /// Returns the local copy of a whole tensor.
+    pub(crate) fn whole(&self, table: usize, tensor: TensorId) -> Option<WeightsView<'_>> {
+        let part = self
+            .parts
+            .iter()
+            .find(|part| part.tensor == tensor && part.hot == 0)?;
+        Some(
+            self.tables[table]
+                .copy
+                .view(part.local.start, part.local.len()),
+        )
+    }
+
+    /// Merges as many shares as keep all of them merged once in `merge_every` steps;
+    /// says whether a whole tensor was among them.
+    pub(crate) fn merge_share(&mut self, shared: &[&SharedWeights]) -> bool {
+        self.step = self.step % self.merge_every + 1;
+        let until = self.shares.len() * self.step / self.merge_every;
+        let mut whole = false;
+        for at in self.next..until {
+            whole |= self.shares[at].whole;
+            self.merge(at, shared);
+        }
+        self.next = if self.step == self.merge_every {
+            0
+        } else {
+            until
+        };
+        whole
+    }
+
+    /// Brings everything to the shared weights.
+    pub(crate) fn flush(&mut self, shared: &[&SharedWeights]) {
+        for at in 0..self.shares.len() {
+            self.merge(at, shared);
+        }
+        self.next = 0;
+        self.step = 0;
+    }
+
+    /// Copies the shared weights anew.
+    pub(crate) fn refresh(&mut self, shared: &[&SharedWeights]) {
+        for (local, shared) in self.tables.iter_mut().zip(shared) {
+            for part in &self.parts {
+                let base = &mut local.base[part.local.clone()];
+                shared.view(part.shared_start, base.len()).read_into(base);
+                local
+                    .copy
+                    .view(part.local.start, base.len())
+                    .write_from(base);
+            }
+        }
+    }
+
+    fn merge(&mut self, at: usize, shared: &[&SharedWeights]) {
+        let Share {
+            local: range,
+            shared_start,
+            ..
+        } = &self.shares[at];
+        for (local, shared) in self.tables.iter_mut().zip(shared) {
+            let copy = local.copy.view(range.start, range.len());
+            shared
+                .view(*shared_start, range.len())
+                .merge(&copy, &mut local.base[range.clone()]);
+        }
+    }
+}
+
+impl Part {
+    fn shares(&self) -> impl Iterator<Item = Share> + '_ {
+        let whole = self.hot == 0;
+        self.local.clone().step_by(SHARE).map(move |start| Share {
+            local: start..(start + SHARE).min(self.local.end),
+            shared_start: self.shared_start + (start - self.local.start),
+            whole,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture() -> (Layout, TensorId, TensorId) {
+        let mut layout = Layout::default();
+        let rows = layout.rows("rows", 100, 22);
+        let dense = layout.dense("dense", 22, 22);
+        (layout, rows, dense)
+    }
+
+    #[test]
+    fn two_replicas_merge_to_the_sum_of_their_changes() {
+        let (layout, rows, dense) = fixture();
+        let shared = SharedWeights::zeroed(layout.len());
+        shared
+            .view(0, layout.len())
+            .write_from(&vec![1.0; layout.len()]);
+        let replicas = Replicas {
+            rows: 10,
+            merge_every: 4,
+        };
+        let mut first = Replica::new(&layout, replicas, 1);
+        let mut second = Replica::new(&layout, replicas, 1);
+        first.refresh(&[&shared]);
+        second.refresh(&[&shared]);
+        let (hot, view) = first.rows(0, rows).expect("replicated");
+        assert_eq!(hot, 10);
+        view.add_rows(&[3], 1.0, &[2.0; 24]);
+        second
+            .rows(0, rows)
+            .expect("replicated")
+            .1
+            .add_rows(&[3, 4], 1.0, &[3.0; 24]);
+        second.whole(0, dense).expect("replicated").set(5, 9.0);
+        first.flush(&[&shared]);
+        second.flush(&[&shared]);
+        let seen = |row: usize| shared.view(row * 24, 24).get(0);
+        assert_eq!([seen(3), seen(4), seen(5)], [6.0, 4.0, 1.0]);
+        assert_eq!(shared.view(layout.tensor(dense).start, 16).get(5), 9.0);
+        // The second replica saw the first one's change when it merged.
+        assert_eq!(
+            second.rows(0, rows).expect("replicated").1.row(3).get(0),
+            6.0
+        );
+    }
+
+    #[test]
+    fn everything_is_merged_once_in_a_cycle() {
+        let (layout, rows, _) = fixture();
+        let shared = SharedWeights::zeroed(layout.len());
+        for merge_every in [1, 3, 16, 64] {
+            let mut replica = Replica::new(
+                &layout,
+                Replicas {
+                    rows: 100,
+                    merge_every,
+                },
+                1,
+            );
+            replica.refresh(&[&shared]);
+            let view = replica.rows(0, rows).expect("replicated").1;
+            for row in 0..100 {
+                view.add_rows(&[row], 1.0, &[1.0; 24]);
+            }
+            let before = shared.view(0, 2400).get(0);
+            for _ in 0..merge_every {
+                replica.merge_share(&[&shared]);
+            }
+            let mut all = vec![0.0; 2400];
+            shared.view(0, 2400).read_into(&mut all);
+            assert!(
+                all.iter().all(|&value| value == before + 1.0),
+                "merge_every {merge_every}"
+            );
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! A part of a pass, and the loop of one worker over it.
+//!
+//! A [`Segment`] is what a strategy runs: examples in an order, one counter from
+//! which workers draw, and everything that workers share. A [`Stepper`] is one
+//! worker's loop, cut into the four acts that strategies order and guard:
+//!
+//! ```text
+//! draw → read → compute → write
+//! ```
+//!
+//! All strategies run the same acts, so they differ in nothing but when.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::batch::Batch;
+use crate::gradient::Gradient;
+use crate::model::Model;
+use crate::replica::Replica;
+use crate::seed::{Purpose, SplitMix64};
+use crate::settings::Access;
+use crate::shared::SharedWeights;
+use crate::snapshot::Snapshot;
+use crate::touched::Touched;
+use crate::update::{Step, Update};
+use crate::worker::{Private, Read, Worker};
+
+/// A part of a pass, ready to be run by a strategy.
+#[allow(
+    missing_debug_implementations,
+    reason = "models and examples need not be printable"
+)]
+pub struct Segment<'a, M: Model, U: Update> {
+    /// The model.
+    pub model: &'a M,
+    /// The update rule.
+    pub update: &'a U,
+    /// What the update rule keeps.
+    pub state: &'a U::State,
+    /// The weights.
+    pub weights: &'a SharedWeights,
+    /// All training examples.
+    pub examples: &'a [M::Example],
+    /// The ids of this segment's examples, in the order in which they are drawn.
+    pub order: &'a [u32],
+    /// The pass, counted from 0.
+    pub pass: u32,
+    /// The ticket of the first example in `order`.
+    pub first_ticket: u64,
+    /// The seed of the run.
+    pub seed: u64,
+    /// How workers read and write.
+    pub access: Access,
+    drawn: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+/// What one worker keeps from segment to segment.
+#[derive(Debug)]
+pub struct Lane<W> {
+    workspace: W,
+    gradient: Gradient,
+    touched: Touched,
+    memory: Memory,
+    /// What this worker did since the trainer last asked.
+    pub tally: Tally,
+}
+
+/// What a worker did.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Tally {
+    /// The summed loss of its examples, at the weights that it read.
+    pub loss: f64,
+    /// The number of examples.
+    pub examples: u64,
+    /// The number of steps.
+    pub steps: u64,
+}
+
+#[derive(Debug)]
+enum Memory {
+    None,
+    Snapshot(Box<Snapshot>),
+    Replica(Box<Replica>),
+}
+
+impl<'a, M: Model, U: Update> Segment<'a, M, U> {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "called once, by the trainer, with named values"
+    )]
+    pub(crate) fn new(
+        model: &'a M,
+        update: &'a U,
+        state: &'a U::State,
+        weights: &'a SharedWeights,
+        examples: &'a [M::Example],
+        order: &'a [u32],
+        place: (u32, u64, u64),
+        access: Access,
+    ) -> Self {
+        let (pass, first_ticket, seed) = place;
+        Self {
+            model,
+            update,
+            state,
+            weights,
+            examples,
+            order,
+            pass,
+            first_ticket,
+            seed,
+            access,
+            drawn: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes nobody draw another example; workers finish their current step.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns true after [`Segment::stop`].
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Returns a guard that stops the segment if it is dropped by a panic, so that
+    /// the other workers end soon.
+    #[must_use]
+    pub fn stop_on_panic(&self) -> StopOnPanic<'_> {
+        StopOnPanic {
+            stopped: &self.stopped,
+        }
+    }
+
+    /// Draws the next examples for a step.
+    fn draw(&self) -> Option<Range<usize>> {
+        if self.is_stopped() {
+            return None;
+        }
+        let n = self.access.accumulate.get() as usize;
+        let start = self.drawn.fetch_add(n, Ordering::Relaxed);
+        (start < self.order.len()).then(|| start..(start + n).min(self.order.len()))
+    }
+}
+
+/// Stops a segment when a panic drops it.
+#[derive(Debug)]
+pub struct StopOnPanic<'s> {
+    stopped: &'s AtomicBool,
+}
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.stopped.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<W> Lane<W> {
+    pub(crate) fn new<M: Model<Workspace = W>>(
+        model: &M,
+        access: &Access,
+        n_tables: usize,
+    ) -> Self {
+        let layout = model.layout();
+        let memory = match (access.read, access.replicas) {
+            (Read::Snapshot, _) => Memory::Snapshot(Box::new(Snapshot::new(layout))),
+            (Read::InPlace, Some(replicas)) => {
+                Memory::Replica(Box::new(Replica::new(layout, replicas, n_tables)))
+            }
+            (Read::InPlace, None) => Memory::None,
+        };
+        Self {
+            workspace: model.workspace(),
+            gradient: Gradient::new(access.sparse_threshold),
+            touched: Touched::default(),
+            memory,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Brings what the lane still holds for itself to the shared weights; called by one
+    /// thread at a time, between segments.
+    pub(crate) fn flush(&mut self, tables: &[&SharedWeights]) {
+        if let Memory::Replica(replica) = &mut self.memory {
+            replica.flush(tables);
+        }
+    }
+}
+
+/// One worker's loop over a segment.
+#[allow(
+    missing_debug_implementations,
+    reason = "models and examples need not be printable"
+)]
+pub struct Stepper<'a, M: Model, U: Update> {
+    segment: &'a Segment<'a, M, U>,
+    worker: Worker<'a>,
+    workspace: &'a mut M::Workspace,
+    gradient: &'a mut Gradient,
+    touched: &'a mut Touched,
+    tally: &'a mut Tally,
+    drawn: Range<usize>,
+    step: Step,
+    since_sums: u32,
+}
+
+impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
+    /// Starts worker `index` on a segment.
+    #[must_use]
+    pub fn new(
+        segment: &'a Segment<'a, M, U>,
+        index: usize,
+        lane: &'a mut Lane<M::Workspace>,
+    ) -> Self {
+        let mut tables = vec![segment.weights];
+        tables.extend(segment.update.tables(segment.state));
+        let private = match &mut lane.memory {
+            Memory::None => Private::None,
+            Memory::Snapshot(snapshot) => Private::Snapshot(snapshot),
+            Memory::Replica(replica) => Private::Replica(replica),
+        };
+        let mut worker = Worker::new(
+            index,
+            segment.model.layout(),
+            tables,
+            segment.access.write,
+            private,
+        );
+        worker.refresh();
+        Self {
+            segment,
+            worker,
+            workspace: &mut lane.workspace,
+            gradient: &mut lane.gradient,
+            touched: &mut lane.touched,
+            tally: &mut lane.tally,
+            drawn: 0..0,
+            step: Step {
+                ticket: 0,
+                writes_sums: true,
+            },
+            since_sums: 0,
+        }
+    }
+
+    /// Draws the examples of the next step; false when the segment has no more.
+    ///
+    /// Needs no lock. Finds out which blocks the step will read, if that is needed.
+    pub fn draw(&mut self) -> bool {
+        let Some(drawn) = self.segment.draw() else {
+            return false;
+        };
+        self.drawn = drawn;
+        self.since_sums += 1;
+        self.step = Step {
+            ticket: self.segment.first_ticket + self.drawn.start as u64,
+            writes_sums: self.since_sums >= self.segment.access.sums_every.get(),
+        };
+        if self.worker.reads_snapshot() {
+            let batch = self.batch();
+            self.touched.clear();
+            self.segment
+                .model
+                .touched(&batch, self.workspace, self.touched);
+            self.worker.plan_snapshot(self.touched);
+        }
+        true
+    }
+
+    /// Reads what the gradient needs, if workers read from snapshots.
+    pub fn read(&mut self) {
+        self.worker.take_snapshot();
+    }
+
+    /// Computes the gradient.
+    pub fn compute(&mut self) {
+        let batch = self.batch();
+        self.segment
+            .update
+            .prepare(self.segment.state, &self.step, &mut self.worker);
+        self.gradient.clear();
+        if self.segment.access.sparse_threshold > 0.0 {
+            self.gradient.set_random(SplitMix64::stream(
+                self.segment.seed,
+                Purpose::SparseWrites,
+                self.step.ticket,
+                0,
+            ));
+        }
+        self.tally.loss +=
+            self.segment
+                .model
+                .gradient(&self.worker, &batch, self.workspace, self.gradient);
+        self.gradient.count_examples(batch.len());
+        self.tally.examples += batch.len() as u64;
+        self.tally.steps += 1;
+    }
+
+    /// Applies the gradient to the weights.
+    pub fn write(&mut self) {
+        self.apply();
+        self.worker.merge_share();
+    }
+
+    /// Runs draw, read, compute and write until there is nothing more to draw.
+    pub fn run(&mut self) {
+        while self.draw() {
+            self.read();
+            self.compute();
+            self.write();
+        }
+        self.finish();
+    }
+
+    /// Writes the summed gradients that are still held back. To be called once, when
+    /// there is nothing more to draw, under the same guard as [`Stepper::write`].
+    pub fn finish(&mut self) {
+        if self.since_sums > 0 {
+            self.gradient.clear();
+            self.step.writes_sums = true;
+            self.apply();
+        }
+    }
+
+    /// Returns the ticket of the current step.
+    #[must_use]
+    pub fn ticket(&self) -> u64 {
+        self.step.ticket
+    }
+
+    fn apply(&mut self) {
+        self.segment.update.apply(
+            self.segment.state,
+            &self.step,
+            self.gradient,
+            &mut self.worker,
+        );
+        if self.step.writes_sums {
+            self.gradient.clear_sums();
+            self.worker.bump_whole_version();
+            self.since_sums = 0;
+        }
+    }
+
+    fn batch(&self) -> Batch<'a, M::Example> {
+        let segment = self.segment;
+        Batch::new(
+            segment.pass,
+            segment.seed,
+            &segment.order[self.drawn.clone()],
+            segment.examples,
+        )
+    }
+}

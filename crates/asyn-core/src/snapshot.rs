@@ -1,0 +1,164 @@
+//! A private copy of the blocks that a step touches.
+//!
+//! Taken before the gradient, so that the gradient is exact at one point, even
+//! if that point is torn: some of its blocks may be older than others. Rows are
+//! copied once however often they are read.
+
+use crate::Real;
+use crate::layout::{Layout, Shape, TensorId};
+use crate::shared::{PanelView, RowsView, SharedWeights, WeightsView};
+use crate::touched::Touched;
+
+/// Marks a row that is not in the snapshot.
+const ABSENT: u32 = u32::MAX;
+
+/// One worker's snapshot.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    tensors: Vec<Copied>,
+    slots: std::cell::RefCell<Vec<u32>>,
+}
+
+/// The copied blocks of one tensor.
+#[derive(Debug)]
+struct Copied {
+    shape: Shape,
+    copy: SharedWeights,
+    /// For each row of the tensor, its place in the copy or [`ABSENT`].
+    slot_of: Vec<u32>,
+    /// The rows in the copy, by place.
+    rows: Vec<u32>,
+    /// Whether the tensor is read as a whole in this step.
+    whole: bool,
+    /// The floats in use.
+    len: usize,
+}
+
+impl Snapshot {
+    pub(crate) fn new(layout: &Layout) -> Self {
+        let tensors = layout
+            .tensors()
+            .iter()
+            .map(|tensor| {
+                let (n_rows, len) = match tensor.shape {
+                    Shape::Rows { rows, .. } => (rows, 0),
+                    Shape::Dense { .. } | Shape::Panels { .. } => (0, tensor.stored_len()),
+                };
+                Copied {
+                    shape: tensor.shape,
+                    copy: SharedWeights::zeroed(len),
+                    slot_of: vec![ABSENT; n_rows],
+                    rows: Vec::new(),
+                    whole: false,
+                    len,
+                }
+            })
+            .collect();
+        Self {
+            tensors,
+            slots: std::cell::RefCell::default(),
+        }
+    }
+
+    /// Decides what the next copy holds: each touched block once.
+    pub(crate) fn plan(&mut self, layout: &Layout, touched: &Touched) {
+        for copied in &mut self.tensors {
+            for &row in &copied.rows {
+                copied.slot_of[row as usize] = ABSENT;
+            }
+            copied.rows.clear();
+            copied.whole = false;
+        }
+        for (tensor, rows) in touched.rows() {
+            let copied = &mut self.tensors[tensor.index()];
+            for &row in rows {
+                let slot = &mut copied.slot_of[row as usize];
+                if *slot == ABSENT {
+                    *slot = u32::try_from(copied.rows.len()).expect("fewer rows than ids");
+                    copied.rows.push(row);
+                }
+            }
+        }
+        for &tensor in touched.whole() {
+            self.tensors[tensor.index()].whole = true;
+        }
+        for (copied, tensor) in self.tensors.iter_mut().zip(layout.tensors()) {
+            if let Shape::Rows { stride, .. } = tensor.shape {
+                copied.len = copied.rows.len() * stride;
+                if copied.copy.len() < copied.len {
+                    copied.copy = SharedWeights::zeroed(copied.len.next_power_of_two());
+                }
+            }
+        }
+    }
+
+    /// Copies what was planned.
+    pub(crate) fn copy(&mut self, layout: &Layout, weights: &SharedWeights) {
+        for (copied, tensor) in self.tensors.iter_mut().zip(layout.tensors()) {
+            let copy = &mut copied.copy.as_mut_slice()[..copied.len];
+            match tensor.shape {
+                Shape::Rows { rows, stride, .. } => {
+                    weights
+                        .rows(tensor.start, rows, stride)
+                        .copy_rows(&copied.rows, copy);
+                }
+                Shape::Dense { .. } | Shape::Panels { .. } if copied.whole => {
+                    weights.view(tensor.start, copied.len).read_into(copy);
+                }
+                Shape::Dense { .. } | Shape::Panels { .. } => {}
+            }
+        }
+    }
+
+    pub(crate) fn sum_rows(&self, tensor: TensorId, rows: &[u32], out: &mut [Real]) {
+        let copied = &self.tensors[tensor.index()];
+        let mut slots = self.slots.borrow_mut();
+        slots.clear();
+        slots.extend(rows.iter().map(|&row| copied.slot(row)));
+        copied.rows_view().sum_rows(&slots, out);
+    }
+
+    pub(crate) fn row(&self, tensor: TensorId, row: u32) -> WeightsView<'_> {
+        let copied = &self.tensors[tensor.index()];
+        copied.rows_view().row(copied.slot(row))
+    }
+
+    pub(crate) fn whole(&self, tensor: TensorId) -> WeightsView<'_> {
+        let copied = &self.tensors[tensor.index()];
+        assert!(
+            copied.whole,
+            "a tensor was read that the model did not list as touched"
+        );
+        copied.copy.view(0, copied.len)
+    }
+
+    pub(crate) fn panels(&self, tensor: TensorId) -> PanelView<'_> {
+        let copied = &self.tensors[tensor.index()];
+        assert!(
+            copied.whole,
+            "a tensor was read that the model did not list as touched"
+        );
+        let Shape::Panels { inputs, columns } = copied.shape else {
+            panic!("the tensor is not made of panels");
+        };
+        copied.copy.panels(0, inputs, columns)
+    }
+}
+
+impl Copied {
+    fn slot(&self, row: u32) -> u32 {
+        let slot = self.slot_of[row as usize];
+        assert!(
+            slot != ABSENT,
+            "row {row} was read, which the model did not list as touched"
+        );
+        slot
+    }
+
+    fn rows_view(&self) -> RowsView<'_> {
+        let Shape::Rows { stride, .. } = self.shape else {
+            panic!("the tensor is not made of rows");
+        };
+        self.copy.rows(0, self.rows.len(), stride)
+    }
+}

@@ -1,0 +1,280 @@
+//! Step sizes by feature frequency: ADF.
+//!
+//! A weight that is used often learns fast and should slow down early; a rare one
+//! should not. ADF (Sun, Wang and Li, "Fast Online Training with Frequency-Adaptive
+//! Learning Rates for Chinese Word Segmentation and New Word Detection", ACL 2012,
+//! section 4) cuts a pass into windows and multiplies the step size of each weight
+//! after each window by
+//!
+//! ```text
+//! η = α − u (α − β),      u = the share of the window's examples that use the weight
+//! ```
+//!
+//! Here the share is taken from the whole training set rather than counted in
+//! each window. The step size of a block in window `k` then has the closed form
+//! `c ηᵏ`, which depends only on the block's frequency: a table of windows by
+//! *frequency classes* holds all of them, and nothing is counted or swept while
+//! workers run.
+//!
+//! # Regularisation on touch
+//!
+//! L2 for the objective `Σ ℓ + λ/2 ‖w‖²` multiplies a block by `1 − γ λ/n` at each of
+//! its `n` uses in a pass, rather than by `1 − γ λ/m` in each of `m` steps: the same
+//! shrinkage a pass in expectation, written only where the gradient is written.
+//! `n` is the mean over the blocks of a class.
+
+use super::{Frequencies, Step, Training, Update, Window};
+use crate::Real;
+use crate::gradient::Gradient;
+use crate::layout::TensorId;
+use crate::shared::SharedWeights;
+use crate::worker::Worker;
+
+/// Frequency-adaptive step sizes in closed form.
+///
+/// ```
+/// use asyn_core::Adf;
+///
+/// let adf = Adf { rate: 0.1, ..Adf::default() };
+/// assert_eq!(adf.windows, 10);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adf {
+    /// The step size at the start, `c`.
+    pub rate: Real,
+    /// The factor a window for a block that is never used, `α`.
+    pub alpha: Real,
+    /// The factor a window for a block that every example uses, `β`.
+    pub beta: Real,
+    /// The number of windows in a pass.
+    pub windows: u32,
+    /// A further factor a pass on all step sizes.
+    pub factor: Real,
+    /// λ of the objective `Σ ℓ + λ/2 ‖w‖²`.
+    pub l2: Real,
+}
+
+/// The values of the source (ACL 2012, section 5.2), with λ = 1.
+impl Default for Adf {
+    fn default() -> Self {
+        Self {
+            rate: 0.1,
+            alpha: 0.995,
+            beta: 0.6,
+            windows: 10,
+            factor: 1.0,
+            l2: 1.0,
+        }
+    }
+}
+
+/// What [`Adf`] keeps during a run.
+#[derive(Debug)]
+pub struct AdfState {
+    n_examples: u64,
+    /// The frequency class of each block of row tensors, by number of the block.
+    class_of: Vec<u16>,
+    first_blocks: Vec<usize>,
+    classes: Vec<Class>,
+    /// The step sizes of the current segment, by window and class.
+    rates: Vec<Rate>,
+    first_window: u64,
+}
+
+/// Blocks that are used in the same number of examples.
+#[derive(Debug, Clone, Copy)]
+struct Class {
+    /// The share of examples that use a block.
+    share: f64,
+    /// How often a block is used in a pass, on average.
+    uses: f64,
+}
+
+/// A step size, and the shrinkage that goes with it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rate {
+    rate: Real,
+    /// `γ λ / n`.
+    shrink: Real,
+}
+
+/// How many rows a spread may have before the buffers on the stack are too short.
+const ROWS_AT_ONCE: usize = 64;
+
+impl Adf {
+    /// Returns the number of the window in which `ticket` falls.
+    fn window(&self, ticket: u64, n_examples: u64) -> u64 {
+        ticket * u64::from(self.windows) / n_examples
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "a step size needs no more than f32"
+    )]
+    fn rate(&self, class: &Class, window: u64) -> Rate {
+        let (alpha, beta) = (f64::from(self.alpha), f64::from(self.beta));
+        let eta = alpha - class.share.min(1.0) * (alpha - beta);
+        let pass = window / u64::from(self.windows);
+        let rate = f64::from(self.rate)
+            * eta.powf(window as f64)
+            * f64::from(self.factor).powf(pass as f64);
+        Rate {
+            rate: rate as Real,
+            shrink: (rate * f64::from(self.l2) / class.uses) as Real,
+        }
+    }
+}
+
+impl AdfState {
+    #[inline]
+    fn rates(&self, window: u64) -> &[Rate] {
+        let n = self.classes.len();
+        let last = self.rates.len() / n - 1;
+        let at = usize::try_from(window - self.first_window).map_or(last, |at| at.min(last));
+        &self.rates[at * n..][..n]
+    }
+
+    #[inline]
+    fn classes_of(&self, tensor: TensorId) -> &[u16] {
+        &self.class_of[self.first_blocks[tensor.index()]..]
+    }
+}
+
+/// Sorts blocks into classes by the number of examples that use them.
+///
+/// A corpus with `d` different frequencies has at least `d²/2` uses, so 65,535
+/// classes serve up to two thousand million of them; beyond that the most frequent
+/// blocks share the last class.
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn classify(frequencies: &Frequencies, n_examples: usize) -> (Vec<u16>, Vec<Class>) {
+    let mut distinct: Vec<u32> = frequencies.examples.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let mut sums = vec![(0u64, 0u64); distinct.len()];
+    let class_of: Vec<u16> = frequencies
+        .examples
+        .iter()
+        .zip(&frequencies.uses)
+        .map(|(examples, &uses)| {
+            let class = distinct
+                .binary_search(examples)
+                .expect("every count is listed");
+            let class = class.min(usize::from(u16::MAX));
+            sums[class].0 += u64::from(uses);
+            sums[class].1 += 1;
+            u16::try_from(class).expect("bounded above")
+        })
+        .collect();
+    let classes = distinct
+        .iter()
+        .zip(&sums)
+        .take(usize::from(u16::MAX) + 1)
+        .map(|(&examples, &(uses, blocks))| Class {
+            share: f64::from(examples) / n_examples as f64,
+            uses: (uses as f64 / blocks.max(1) as f64).max(1.0),
+        })
+        .collect();
+    (class_of, classes)
+}
+
+impl Update for Adf {
+    type State = AdfState;
+
+    fn name(&self) -> &'static str {
+        "adf"
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "adf with step {} x {} a pass, beta {}, {} windows a pass, l2 {}",
+            self.rate, self.factor, self.beta, self.windows, self.l2
+        )
+    }
+
+    fn needs_frequencies(&self) -> bool {
+        true
+    }
+
+    fn start(&self, training: &Training<'_>) -> AdfState {
+        let frequencies = training
+            .frequencies
+            .as_ref()
+            .expect("the trainer counts on request");
+        let (class_of, classes) = classify(frequencies, training.n_examples);
+        AdfState {
+            n_examples: training.n_examples as u64,
+            class_of,
+            first_blocks: training
+                .layout
+                .tensors()
+                .iter()
+                .map(|t| t.first_block)
+                .collect(),
+            classes,
+            rates: Vec::new(),
+            first_window: 0,
+        }
+    }
+
+    fn between(&self, state: &mut AdfState, window: &Window, _weights: &mut SharedWeights) {
+        let end = window.first_ticket + window.n_examples as u64;
+        let first = self.window(window.first_ticket, state.n_examples);
+        let last = self.window(
+            end.saturating_sub(1).max(window.first_ticket),
+            state.n_examples,
+        );
+        state.first_window = first;
+        state.rates.clear();
+        for window in first..=last {
+            state
+                .rates
+                .extend(state.classes.iter().map(|class| self.rate(class, window)));
+        }
+    }
+
+    fn apply(&self, state: &AdfState, step: &Step, gradient: &Gradient, worker: &mut Worker<'_>) {
+        let rates = state.rates(self.window(step.ticket, state.n_examples));
+        let mut keep = [0.0; ROWS_AT_ONCE];
+        let mut rate = [0.0; ROWS_AT_ONCE];
+        for spread in gradient.spreads() {
+            let classes = state.classes_of(spread.tensor);
+            for rows in spread.rows.chunks(ROWS_AT_ONCE) {
+                for ((keep, rate), &row) in keep.iter_mut().zip(&mut rate).zip(rows) {
+                    let class = rates[usize::from(classes[row as usize])];
+                    // A spread that stands for several skipped ones also shrinks for them.
+                    *keep = (1.0 - spread.scale * class.shrink).max(0.0);
+                    *rate = -spread.scale * class.rate;
+                }
+                let part = crate::Spread { rows, ..spread };
+                worker.blend_rows(0, &part, &keep[..rows.len()], &rate[..rows.len()]);
+            }
+        }
+        // Whole tensors are used in every example.
+        let whole = |tensor: TensorId| rates[usize::from(state.classes_of(tensor)[0])];
+        if step.writes_sums {
+            #[allow(clippy::cast_precision_loss, reason = "a few examples")]
+            for sum in gradient.sums() {
+                let class = whole(sum.tensor);
+                let keep = (1.0 - class.shrink * sum.n_examples as Real).max(0.0);
+                worker.blend_whole(0, sum, keep, -class.rate);
+            }
+        }
+        for outer in gradient.outers() {
+            worker.add_outer(0, outer, -whole(outer.tensor).rate);
+        }
+        for &(tensor, index, value) in gradient.cells() {
+            worker.add_cell(0, tensor, index, -whole(tensor).rate * value);
+        }
+    }
+
+    fn readout(
+        &self,
+        _state: &AdfState,
+        _ticket: u64,
+        weights: &SharedWeights,
+        out: &mut SharedWeights,
+    ) {
+        out.copy_from(weights);
+    }
+}

@@ -1,0 +1,113 @@
+//! Update rules: how a gradient becomes a change of the weights.
+//!
+//! | Rule    | Step sizes                         | State                          |
+//! | ------- | ---------------------------------- | ------------------------------ |
+//! | [`Sgd`] | one schedule, optionally averaged  | a scale by ticket; one table if averaged |
+//! | [`Adf`] | by how often a block is used       | step sizes by frequency class  |
+//!
+//! No rule writes a shared scalar in a step. What depends on time is tabulated
+//! from the *ticket* of an example, its number in the order of drawing, before
+//! the segment starts.
+
+mod adf;
+mod sgd;
+
+pub use adf::{Adf, AdfState};
+pub use sgd::{Averaging, Sgd, SgdState};
+
+use crate::gradient::Gradient;
+use crate::layout::Layout;
+use crate::shared::SharedWeights;
+use crate::worker::Worker;
+
+/// Where in a run a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The ticket of the step's first example, counted from the start of the run.
+    pub ticket: u64,
+    /// Whether the sums of whole tensors are written in this step, or go on growing.
+    pub writes_sums: bool,
+}
+
+/// The part of a pass that runs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The ticket of its first example, counted from the start of the run.
+    pub first_ticket: u64,
+    /// The number of examples in it.
+    pub n_examples: usize,
+}
+
+/// What an update rule may know of the training set.
+#[derive(Debug)]
+pub struct Training<'a> {
+    /// The layout of the weights.
+    pub layout: &'a Layout,
+    /// The number of training examples.
+    pub n_examples: usize,
+    /// How often each block is used, if the rule asked for it.
+    pub frequencies: Option<Frequencies>,
+}
+
+/// How often each block of a layout is used in a pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frequencies {
+    /// In how many examples.
+    pub examples: Vec<u32>,
+    /// How many times.
+    pub uses: Vec<u32>,
+}
+
+/// An update rule.
+///
+/// Several workers call [`Update::prepare`] and [`Update::apply`] at once; the
+/// other functions are called between segments, by one thread.
+pub trait Update: Sync {
+    /// What the rule keeps during a run.
+    type State: Send + Sync;
+
+    /// Returns the rule's short name, as the command line spells it.
+    fn name(&self) -> &'static str;
+
+    /// Says in words which values the rule uses, for reports.
+    fn describe(&self) -> String;
+
+    /// Returns true if the rule needs [`Training::frequencies`].
+    fn needs_frequencies(&self) -> bool {
+        false
+    }
+
+    /// Starts a run.
+    fn start(&self, training: &Training<'_>) -> Self::State;
+
+    /// Returns the rule's tables of one float a weight; they are replicated and saved with the weights.
+    fn tables<'s>(&self, _state: &'s Self::State) -> Vec<&'s SharedWeights> {
+        Vec::new()
+    }
+
+    /// Returns the numbers that a checkpoint has to hold beside the tables.
+    fn scalars(&self, _state: &Self::State) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Puts back what [`Update::scalars`] returned.
+    fn set_scalars(&self, _state: &mut Self::State, _scalars: &[f64]) {}
+
+    /// Gets ready for the next window. The weights are quiet and may be rewritten.
+    fn between(&self, state: &mut Self::State, window: &Window, weights: &mut SharedWeights);
+
+    /// Gets a worker ready to compute the gradient of a step.
+    fn prepare(&self, _state: &Self::State, _step: &Step, _worker: &mut Worker<'_>) {}
+
+    /// Applies a gradient.
+    fn apply(&self, state: &Self::State, step: &Step, gradient: &Gradient, worker: &mut Worker<'_>);
+
+    /// Writes the weights to evaluate and save into `out`, as they are after `ticket` examples.
+    fn readout(
+        &self,
+        state: &Self::State,
+        ticket: u64,
+        weights: &SharedWeights,
+        out: &mut SharedWeights,
+    );
+}

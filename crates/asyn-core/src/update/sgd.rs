@@ -1,0 +1,264 @@
+//! Stochastic gradient descent with exact L2 regularisation, optionally averaged.
+//!
+//! The objective is `Σᵢ ℓᵢ(w) + λ/2 ‖w‖²` over `m` examples. A step on example `i` is
+//!
+//! ```text
+//! w ← (1 − γ λ/m) w − γ ∇ℓᵢ(w)
+//! ```
+//!
+//! Shrinking every weight in every step is avoided by writing `w = s v`: the scale
+//! `s` is a function of the ticket alone, so it is tabulated before a segment, and
+//! a step only adds `−γ/s ∇ℓᵢ` to the rows it touches (Bottou, "Stochastic Gradient
+//! Descent Tricks", 2012, section 5.1).
+//!
+//! # Averaging
+//!
+//! Averaged SGD returns the mean of all iterates from some pass on (Polyak and
+//! Juditsky 1992; Bottou 2012, section 5.3). With `Sₜ` the sum of the scales from the
+//! start of averaging up to step `t`, a change `dv` in step `t` is part of every later
+//! iterate, so the sum of iterates is `S_T v − Σₜ Sₜ dvₜ`. A second table `u` collects
+//! `Sₜ dvₜ`; it is written only once averaging has started.
+
+use super::{Step, Training, Update, Window};
+use crate::Real;
+use crate::gradient::Gradient;
+use crate::schedule::Schedule;
+use crate::shared::SharedWeights;
+use crate::worker::Worker;
+
+/// The scale below which the weights are multiplied out, between segments.
+const LEAST_SCALE: f64 = 1e-3;
+
+/// From when on the iterates of [`Sgd`] are averaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Averaging {
+    /// The last iterate is the result.
+    #[default]
+    Off,
+    /// The mean of the iterates from this pass on, counted from 1, is the result.
+    FromPass(u32),
+}
+
+/// Stochastic gradient descent.
+///
+/// ```
+/// use asyn_core::{Averaging, Schedule, Sgd};
+///
+/// let schedule = Schedule::Exponential { rate: 0.2, factor: 0.7 };
+/// let sgd = Sgd { schedule, l2: 1.0, averaging: Averaging::Off };
+/// # let _ = sgd;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sgd {
+    /// The step sizes.
+    pub schedule: Schedule,
+    /// λ of the objective `Σ ℓ + λ/2 ‖w‖²`.
+    pub l2: Real,
+    /// Whether the iterates are averaged.
+    pub averaging: Averaging,
+}
+
+/// What [`Sgd`] keeps during a run.
+#[derive(Debug)]
+pub struct SgdState {
+    n_examples: u64,
+    first_ticket: u64,
+    /// One entry a ticket of the window, and one more for the end.
+    moments: Vec<Moment>,
+    /// The exact scale and its sum at the end of the window.
+    scale: f64,
+    scale_sum: f64,
+    average: Option<SharedWeights>,
+}
+
+/// What holds at a ticket.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moment {
+    rate: Real,
+    scale: Real,
+    /// The sum of the scales since averaging started; 0 before.
+    scale_sum: Real,
+}
+
+impl SgdState {
+    #[inline]
+    fn moment(&self, ticket: u64) -> Moment {
+        let at = usize::try_from(ticket - self.first_ticket).expect("a window fits in memory");
+        self.moments[at.min(self.moments.len() - 1)]
+    }
+}
+
+impl Sgd {
+    #[allow(clippy::cast_precision_loss, reason = "passes are few")]
+    fn rate(&self, ticket: u64, n_examples: u64) -> Real {
+        self.schedule.rate(ticket as f64 / n_examples as f64)
+    }
+
+    fn averages(&self, ticket: u64, n_examples: u64) -> bool {
+        match self.averaging {
+            Averaging::Off => false,
+            Averaging::FromPass(pass) => ticket >= u64::from(pass.saturating_sub(1)) * n_examples,
+        }
+    }
+}
+
+impl Update for Sgd {
+    type State = SgdState;
+
+    fn name(&self) -> &'static str {
+        match self.averaging {
+            Averaging::Off => "sgd",
+            Averaging::FromPass(_) => "asgd",
+        }
+    }
+
+    fn describe(&self) -> String {
+        let averaging = match self.averaging {
+            Averaging::Off => String::new(),
+            Averaging::FromPass(pass) => format!(", averaged from pass {pass}"),
+        };
+        format!(
+            "{} with step {}, l2 {}{averaging}",
+            self.name(),
+            self.schedule,
+            self.l2
+        )
+    }
+
+    fn start(&self, training: &Training<'_>) -> SgdState {
+        let average = (self.averaging != Averaging::Off)
+            .then(|| SharedWeights::zeroed(training.layout.len()));
+        SgdState {
+            n_examples: training.n_examples as u64,
+            first_ticket: 0,
+            moments: vec![Moment {
+                rate: 0.0,
+                scale: 1.0,
+                scale_sum: 0.0,
+            }],
+            scale: 1.0,
+            scale_sum: 0.0,
+            average,
+        }
+    }
+
+    fn tables<'s>(&self, state: &'s SgdState) -> Vec<&'s SharedWeights> {
+        state.average.iter().collect()
+    }
+
+    fn scalars(&self, state: &SgdState) -> Vec<f64> {
+        vec![state.scale, state.scale_sum]
+    }
+
+    fn set_scalars(&self, state: &mut SgdState, scalars: &[f64]) {
+        if let [scale, scale_sum] = *scalars {
+            (state.scale, state.scale_sum) = (scale, scale_sum);
+        }
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the tables are read by f32 kernels"
+    )]
+    fn between(&self, state: &mut SgdState, window: &Window, weights: &mut SharedWeights) {
+        let m = state.n_examples;
+        let last = window.first_ticket + window.n_examples as u64;
+        // Multiplying out would change the meaning of what was averaged, so it
+        // stops when averaging starts.
+        if state.scale < LEAST_SCALE && state.scale_sum == 0.0 && !self.averages(last, m) {
+            let scale = state.scale as Real;
+            weights
+                .as_mut_slice()
+                .iter_mut()
+                .for_each(|weight| *weight *= scale);
+            state.scale = 1.0;
+        }
+        state.first_ticket = window.first_ticket;
+        state.moments.clear();
+        for ticket in window.first_ticket..last {
+            let rate = self.rate(ticket, m);
+            state.moments.push(Moment {
+                rate,
+                scale: state.scale as Real,
+                scale_sum: state.scale_sum as Real,
+            });
+            state.scale *= 1.0 - f64::from(rate) * f64::from(self.l2) / m as f64;
+            if self.averages(ticket, m) {
+                state.scale_sum += state.scale;
+            }
+        }
+        state.moments.push(Moment {
+            rate: 0.0,
+            scale: state.scale as Real,
+            scale_sum: state.scale_sum as Real,
+        });
+    }
+
+    #[inline]
+    fn prepare(&self, state: &SgdState, step: &Step, worker: &mut Worker<'_>) {
+        worker.set_scale(state.moment(step.ticket).scale);
+    }
+
+    fn apply(&self, state: &SgdState, step: &Step, gradient: &Gradient, worker: &mut Worker<'_>) {
+        let now = state.moment(step.ticket);
+        let after = state.moment(step.ticket + u64::from(gradient.n_examples()));
+        let a = -now.rate / after.scale;
+        let averaged = if now.scale_sum > 0.0 {
+            Some(a * now.scale_sum)
+        } else {
+            None
+        };
+        let add = |table: usize, a: Real| {
+            for spread in gradient.spreads() {
+                worker.add_rows(table, &spread, a * spread.scale);
+            }
+            if step.writes_sums {
+                for sum in gradient.sums() {
+                    worker.blend_whole(table, sum, 1.0, a);
+                }
+            }
+            for outer in gradient.outers() {
+                worker.add_outer(table, outer, a);
+            }
+            for &(tensor, index, value) in gradient.cells() {
+                worker.add_cell(table, tensor, index, a * value);
+            }
+        };
+        add(0, a);
+        if let Some(a) = averaged {
+            add(1, a);
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]
+    fn readout(
+        &self,
+        state: &SgdState,
+        ticket: u64,
+        weights: &SharedWeights,
+        out: &mut SharedWeights,
+    ) {
+        out.copy_from(weights);
+        let out = out.as_mut_slice();
+        match &state.average {
+            Some(table) if state.scale_sum > 0.0 => {
+                let from = match self.averaging {
+                    Averaging::FromPass(pass) => {
+                        u64::from(pass.saturating_sub(1)) * state.n_examples
+                    }
+                    Averaging::Off => 0,
+                };
+                let n = (ticket - from) as f64;
+                let (scale, share) = ((state.scale_sum / n) as Real, (1.0 / n) as Real);
+                let table = table.to_vec();
+                for (out, u) in out.iter_mut().zip(table) {
+                    *out = scale * *out - share * u;
+                }
+            }
+            _ => {
+                let scale = state.moments.last().map_or(1.0, |moment| moment.scale);
+                out.iter_mut().for_each(|weight| *weight *= scale);
+            }
+        }
+    }
+}

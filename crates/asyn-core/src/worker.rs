@@ -1,0 +1,390 @@
+//! What one worker sees of the shared weights.
+//!
+//! Models read through a [`Worker`], and update rules write through it. The
+//! worker decides where a block is: live in shared memory, in a snapshot, or in
+//! the worker's own replica of the hot rows. That is one branch a call.
+//!
+//! Tables: table 0 is the weights; the tables after it belong to the update
+//! rule, one float a weight each, laid out alike.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Real;
+use crate::gradient::{Outer, Spread, Sum};
+use crate::layout::{Layout, Shape, TensorId};
+use crate::replica::Replica;
+use crate::shared::{PanelView, RowsView, SharedWeights, WeightsView};
+use crate::snapshot::Snapshot;
+
+/// How many workers were made in this process.
+static WORKERS: AtomicU64 = AtomicU64::new(0);
+
+/// How a worker reads weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Read {
+    /// Live weights, whenever a value is needed. Other workers may write between
+    /// two reads of a step: the gradient-error case of AsynGrad.
+    #[default]
+    InPlace,
+    /// A copy of the touched blocks, taken before the gradient. The copy may be
+    /// torn, but it does not change under the gradient: the gradient-delay case.
+    Snapshot,
+}
+
+/// How a worker writes weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Write {
+    /// Load, add, store: two workers that meet on a weight may lose an addition.
+    #[default]
+    Racy,
+    /// Compare and swap a weight: no addition is lost, at 20 to 90 times the cost.
+    Cas,
+}
+
+/// One worker's window on the shared weights.
+///
+/// # Memory model
+///
+/// Every access to shared weights is relaxed: a read returns some value that was
+/// written to that weight, blocks that are read together may come from different
+/// moments, and nothing is ordered between weights. Between segments a single
+/// thread holds the weights, and sees everything that was written.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    index: usize,
+    layout: &'a Layout,
+    tables: Vec<&'a SharedWeights>,
+    write: Write,
+    private: Private<'a>,
+    scale: Real,
+    whole_version: u64,
+}
+
+/// The private memory that stands between a worker and the shared weights.
+#[derive(Debug)]
+pub(crate) enum Private<'a> {
+    None,
+    Snapshot(&'a mut Snapshot),
+    Replica(&'a mut Replica),
+}
+
+impl<'a> Worker<'a> {
+    /// Makes a worker that only reads, for decoding and evaluation.
+    #[must_use]
+    pub fn reader(layout: &'a Layout, weights: &'a SharedWeights) -> Self {
+        Self::new(0, layout, vec![weights], Write::Racy, Private::None)
+    }
+
+    pub(crate) fn new(
+        index: usize,
+        layout: &'a Layout,
+        tables: Vec<&'a SharedWeights>,
+        write: Write,
+        private: Private<'a>,
+    ) -> Self {
+        assert!(
+            tables.iter().all(|table| table.len() >= layout.len()),
+            "a weight vector is shorter than the model's layout"
+        );
+        // Two workers must not agree on a version, or what a model derived from the tensors of
+        // one would be taken for the other's.
+        let whole_version = WORKERS.fetch_add(1, Ordering::Relaxed) << 32;
+        Self {
+            index,
+            layout,
+            tables,
+            write,
+            private,
+            scale: 1.0,
+            whole_version,
+        }
+    }
+
+    /// Returns the worker's number, counted from 0.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the layout of the weights.
+    #[must_use]
+    pub fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
+    /// Sets the factor by which stored values are multiplied when they are read.
+    ///
+    /// Update rules that keep `w` as `s v` set `s` here before each gradient.
+    pub fn set_scale(&mut self, scale: Real) {
+        self.scale = scale;
+    }
+
+    /// Returns the factor by which stored values are multiplied when they are read.
+    ///
+    /// Only reads through a bare view need it.
+    #[must_use]
+    pub fn scale(&self) -> Real {
+        self.scale
+    }
+
+    /// Returns a number that changes whenever this worker's whole tensors may have changed.
+    ///
+    /// A model may keep what it derives from a whole tensor, such as the
+    /// exponentials of transition weights, until the number changes. It changes
+    /// at every write of summed gradients by this worker, which bounds the age of
+    /// what is kept.
+    #[must_use]
+    pub fn whole_version(&self) -> u64 {
+        self.whole_version
+    }
+
+    /// Sets `out` to the sum of `rows` of a row tensor; `out` is at least a stride long.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a row is out of range or `out` is too short.
+    #[inline]
+    pub fn sum_rows(&self, tensor: TensorId, rows: &[u32], out: &mut [Real]) {
+        match &self.private {
+            Private::None => self.rows(0, tensor).sum_rows(rows, out),
+            Private::Replica(replica) => match replica.rows(0, tensor) {
+                Some((hot, local)) => {
+                    let split = rows.iter().take_while(|&&row| row < hot).count();
+                    local.sum_rows(&rows[..split], out);
+                    self.rows(0, tensor).add_to_sum(&rows[split..], out);
+                }
+                None => self.rows(0, tensor).sum_rows(rows, out),
+            },
+            Private::Snapshot(snapshot) => snapshot.sum_rows(tensor, rows, out),
+        }
+        self.apply_scale(out);
+    }
+
+    /// Copies a tensor that is read as a whole, as it is stored.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `out` has another length than the tensor as stored.
+    pub fn read_whole(&self, tensor: TensorId, out: &mut [Real]) {
+        self.whole(0, tensor).read_into(out);
+        self.apply_scale(out);
+    }
+
+    /// Returns a view of one row. Values read through it lack [`Worker::scale`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the row is out of range.
+    #[must_use]
+    pub fn row(&self, tensor: TensorId, row: u32) -> WeightsView<'_> {
+        match &self.private {
+            Private::Snapshot(snapshot) => snapshot.row(tensor, row),
+            Private::Replica(replica) => match replica.rows(0, tensor) {
+                Some((hot, local)) if row < hot => local.row(row),
+                _ => self.rows(0, tensor).row(row),
+            },
+            Private::None => self.rows(0, tensor).row(row),
+        }
+    }
+
+    /// Returns a view of a tensor that is read as a whole. Values read through it lack
+    /// [`Worker::scale`].
+    #[must_use]
+    pub fn view(&self, tensor: TensorId) -> WeightsView<'_> {
+        self.whole(0, tensor)
+    }
+
+    /// Returns a view of a tensor stored as panels. Products with it lack [`Worker::scale`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the tensor is stored otherwise.
+    #[must_use]
+    pub fn panels(&self, tensor: TensorId) -> PanelView<'_> {
+        match &self.private {
+            Private::Snapshot(snapshot) => snapshot.panels(tensor),
+            Private::None | Private::Replica(_) => self.shared_panels(0, tensor),
+        }
+    }
+
+    /// Adds `a` times a spread to its rows in `table`.
+    pub fn add_rows(&self, table: usize, spread: &Spread<'_>, a: Real) {
+        let (hot, cold) = self.split(table, spread);
+        if let Some((rows, local)) = hot {
+            local.add_rows(rows, a, spread.values);
+        }
+        let shared = self.rows(table, spread.tensor);
+        match self.write {
+            Write::Racy => shared.add_rows(cold, a, spread.values),
+            Write::Cas => shared.add_rows_cas(cold, a, spread.values),
+        }
+    }
+
+    /// Multiplies each row of a spread by its `keep` and adds its `rate` times the spread:
+    /// row `i` becomes `keep[i] row + rate[i] values`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `keep` and `rate` are not as long as the spread's rows.
+    pub fn blend_rows(&self, table: usize, spread: &Spread<'_>, keep: &[Real], rate: &[Real]) {
+        let (hot, cold) = self.split(table, spread);
+        let split = spread.rows.len() - cold.len();
+        if let Some((rows, local)) = hot {
+            local.blend_rows(rows, &keep[..split], &rate[..split], spread.values);
+        }
+        let shared = self.rows(table, spread.tensor);
+        let (keep, rate) = (&keep[split..], &rate[split..]);
+        match self.write {
+            Write::Racy => shared.blend_rows(cold, keep, rate, spread.values),
+            Write::Cas => shared.blend_rows_cas(cold, keep, rate, spread.values),
+        }
+    }
+
+    /// Multiplies a whole tensor by `keep` and adds `a` times a summed gradient.
+    pub fn blend_whole(&self, table: usize, sum: &Sum, keep: Real, a: Real) {
+        let view = self.whole_for_writing(table, sum.tensor);
+        match self.write {
+            Write::Racy => view.scale_add(keep, a, &sum.values),
+            Write::Cas => view.scale_add_cas(keep, a, &sum.values),
+        }
+    }
+
+    /// Adds `a` times a sum of outer products to a tensor stored as panels.
+    pub fn add_outer(&self, table: usize, outer: &Outer, a: Real) {
+        self.shared_panels(table, outer.tensor)
+            .rank_update(a, &outer.x, &outer.delta, outer.n);
+    }
+
+    /// Adds `value` to the weight at `index` of a tensor, counted as the tensor is stored.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `index` is out of range.
+    pub fn add_cell(&self, table: usize, tensor: TensorId, index: u32, value: Real) {
+        let tensor = self.layout.tensor(tensor);
+        let view = self.tables[table].view(tensor.start, tensor.stored_len());
+        let index = index as usize;
+        match self.write {
+            Write::Racy => view.set(index, view.get(index) + value),
+            Write::Cas => {
+                // The compare-and-swap kernels work on runs of weights; a run that
+                // starts at an allowed position and is 0 elsewhere adds one cell.
+                let start = index / 8 * 8;
+                let mut run = [0.0; 8];
+                run[index - start] = value;
+                let end = (start + 8).min(tensor.stored_len());
+                self.tables[table]
+                    .view(tensor.start + start, end - start)
+                    .add_scaled_cas(1.0, &run[..end - start]);
+            }
+        }
+    }
+
+    /// Notes that summed gradients were written.
+    pub(crate) fn bump_whole_version(&mut self) {
+        self.whole_version += 1;
+    }
+
+    /// Copies the touched blocks into the snapshot, if this worker reads from one.
+    pub(crate) fn take_snapshot(&mut self) {
+        if let Private::Snapshot(snapshot) = &mut self.private {
+            snapshot.copy(self.layout, self.tables[0]);
+            self.whole_version += 1;
+        }
+    }
+
+    /// Decides which blocks the next snapshot copies, if this worker reads from one.
+    pub(crate) fn plan_snapshot(&mut self, touched: &crate::Touched) {
+        if let Private::Snapshot(snapshot) = &mut self.private {
+            snapshot.plan(self.layout, touched);
+        }
+    }
+
+    /// Returns true if the gradient is computed on a snapshot.
+    pub(crate) fn reads_snapshot(&self) -> bool {
+        matches!(self.private, Private::Snapshot(_))
+    }
+
+    /// Merges a share of the replica with the shared weights, if there is a replica.
+    pub(crate) fn merge_share(&mut self) {
+        if let Private::Replica(replica) = &mut self.private
+            && replica.merge_share(&self.tables)
+        {
+            self.whole_version += 1;
+        }
+    }
+
+    /// Starts a segment: the replica, if there is one, becomes a fresh copy.
+    pub(crate) fn refresh(&mut self) {
+        if let Private::Replica(replica) = &mut self.private {
+            replica.refresh(&self.tables);
+        }
+        self.whole_version += 1;
+    }
+
+    fn rows(&self, table: usize, id: TensorId) -> RowsView<'a> {
+        let tensor = self.layout.tensor(id);
+        let Shape::Rows { rows, stride, .. } = tensor.shape else {
+            panic!("tensor {} is not made of rows", tensor.name);
+        };
+        self.tables[table].rows(tensor.start, rows, stride)
+    }
+
+    fn shared_panels(&self, table: usize, id: TensorId) -> PanelView<'a> {
+        let tensor = self.layout.tensor(id);
+        let Shape::Panels { inputs, columns } = tensor.shape else {
+            panic!("tensor {} is not made of panels", tensor.name);
+        };
+        self.tables[table].panels(tensor.start, inputs, columns)
+    }
+
+    fn whole(&self, table: usize, id: TensorId) -> WeightsView<'_> {
+        match &self.private {
+            Private::Snapshot(snapshot) if table == 0 => snapshot.whole(id),
+            _ => self.whole_for_writing(table, id),
+        }
+    }
+
+    /// Writes go to the replica where there is one, and never to a snapshot.
+    fn whole_for_writing(&self, table: usize, id: TensorId) -> WeightsView<'_> {
+        if let Private::Replica(replica) = &self.private
+            && let Some(local) = replica.whole(table, id)
+        {
+            return local;
+        }
+        let tensor = self.layout.tensor(id);
+        self.tables[table].view(tensor.start, tensor.stored_len())
+    }
+
+    /// Splits the rows of a spread into those of the replica and those in shared memory.
+    #[allow(
+        clippy::type_complexity,
+        reason = "a pair of the two halves, used here only"
+    )]
+    fn split<'s>(
+        &self,
+        table: usize,
+        spread: &Spread<'s>,
+    ) -> (Option<(&'s [u32], RowsView<'_>)>, &'s [u32]) {
+        if let Private::Replica(replica) = &self.private
+            && let Some((hot, local)) = replica.rows(table, spread.tensor)
+        {
+            let split = spread.rows.iter().take_while(|&&row| row < hot).count();
+            return (Some((&spread.rows[..split], local)), &spread.rows[split..]);
+        }
+        (None, spread.rows)
+    }
+
+    #[inline]
+    #[allow(
+        clippy::float_cmp,
+        reason = "1 is set exactly, and means that nothing is to be done"
+    )]
+    fn apply_scale(&self, out: &mut [Real]) {
+        if self.scale != 1.0 {
+            for value in out {
+                *value *= self.scale;
+            }
+        }
+    }
+}
