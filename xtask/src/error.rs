@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use crate::workspace::DATA_VARIABLE;
+
 /// The result of a task or a part of one.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -38,6 +40,28 @@ pub(crate) enum Error {
     /// House rules are broken.
     #[error("{n_findings} broken house rules, listed above")]
     Untidy { n_findings: usize },
+    /// Nobody said where the corpora are.
+    #[error("{DATA_VARIABLE} is not set: it names the folder of the corpora")]
+    DataUnset,
+    /// A corpus has no files that can be downloaded as they are.
+    #[error("the files of {name} cannot be downloaded one by one: see {home}, or use --mirror")]
+    NoDownload {
+        name: &'static str,
+        home: &'static str,
+    },
+    /// A download was asked for without a word on the terms.
+    #[error("the terms of {name} are above: say --accept-terms if you accept them")]
+    TermsNotAccepted { name: &'static str },
+    /// A file is not the one that its name promises.
+    #[error("{path} is another text: its SHA-256 is {actual}, expected {expected}")]
+    Checksum {
+        path: &'static str,
+        expected: &'static str,
+        actual: String,
+    },
+    /// Corpus files are missing or damaged.
+    #[error("{n_files} corpus files are missing or damaged, listed above")]
+    Corpora { n_files: usize },
 }
 
 impl Error {

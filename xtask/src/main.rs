@@ -4,6 +4,8 @@
 //! | ------ | --------------------------------------------------------- |
 //! | `ci`   | everything that a change must pass, in one list of steps  |
 //! | `tidy` | the house rules that a program can check                  |
+//! | `race` | the tools that look for races, those that are installed   |
+//! | `data` | the corpora, which are not in the repository              |
 //!
 //! The exit code is 0 when the task is done, 1 when it failed and 2 when the
 //! command line was wrong. Standard output carries the result; progress and
@@ -24,7 +26,9 @@ use crate::error::Result;
 use crate::workspace::Workspace;
 
 mod ci;
+mod data;
 mod error;
+mod race;
 mod step;
 mod tidy;
 mod workspace;
@@ -43,6 +47,11 @@ enum Verb {
     Ci(ci::Args),
     /// Checks the house rules that a program can check.
     Tidy,
+    /// Runs the tools that look for races, those that are installed.
+    Race,
+    /// Lists, fetches and verifies the corpora.
+    #[command(subcommand)]
+    Data(data::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +75,8 @@ fn run(args: &Args) -> Result<()> {
     match &args.verb {
         Verb::Ci(args) => ci::run(&workspace, args),
         Verb::Tidy => tidy::run(&workspace),
+        Verb::Race => race::run(&workspace),
+        Verb::Data(args) => data::run(&workspace, args),
     }
 }
 
