@@ -206,7 +206,9 @@ pub struct Stepper<'a, M: Model, U: Update> {
     touched: &'a mut Touched,
     tally: &'a mut Tally,
     drawn: Range<usize>,
+    /// The step whose gradient was computed last, and is to be written.
     step: Step,
+    /// How many steps ago sums were written.
     since_sums: u32,
 }
 
@@ -251,17 +253,13 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
 
     /// Draws the examples of the next step; false when the segment has no more.
     ///
-    /// Needs no lock. Finds out which blocks the step will read, if that is needed.
+    /// Needs no lock, and may come before the last gradient is written. Finds out which
+    /// blocks the step will read, if that is needed.
     pub fn draw(&mut self) -> bool {
         let Some(drawn) = self.segment.draw() else {
             return false;
         };
         self.drawn = drawn;
-        self.since_sums += 1;
-        self.step = Step {
-            ticket: self.segment.first_ticket + self.drawn.start as u64,
-            writes_sums: self.since_sums >= self.segment.access.sums_every.get(),
-        };
         if self.worker.reads_snapshot() {
             let batch = self.batch();
             self.touched.clear();
@@ -281,6 +279,11 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
     /// Computes the gradient.
     pub fn compute(&mut self) {
         let batch = self.batch();
+        self.since_sums += 1;
+        self.step = Step {
+            ticket: self.segment.first_ticket + self.drawn.start as u64,
+            writes_sums: self.since_sums >= self.segment.access.sums_every.get(),
+        };
         self.segment
             .update
             .prepare(self.segment.state, &self.step, &mut self.worker);
@@ -302,7 +305,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         self.tally.steps += 1;
     }
 
-    /// Applies the gradient to the weights.
+    /// Applies the gradient that was computed last.
     pub fn write(&mut self) {
         self.apply();
         self.worker.merge_share();
@@ -328,10 +331,10 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         }
     }
 
-    /// Returns the ticket of the current step.
+    /// Returns the worker's number, counted from 0.
     #[must_use]
-    pub fn ticket(&self) -> u64 {
-        self.step.ticket
+    pub fn index(&self) -> usize {
+        self.worker.index()
     }
 
     fn apply(&mut self) {
