@@ -138,13 +138,14 @@ impl<'a> Worker<'a> {
         self.whole_version
     }
 
-    /// Sets `out` to the sum of `rows` of a row tensor; `out` is at least a stride long.
+    /// Sets the first stride of `out` to the sum of `rows` of a row tensor.
     ///
     /// # Panics
     ///
     /// Panics if a row is out of range or `out` is too short.
     #[inline]
     pub fn sum_rows(&self, tensor: TensorId, rows: &[u32], out: &mut [Real]) {
+        let out = &mut out[..self.stride(tensor)];
         match &self.private {
             Private::None => self.rows(0, tensor).sum_rows(rows, out),
             Private::Replica(replica) => match replica.rows(0, tensor) {
@@ -320,6 +321,16 @@ impl<'a> Worker<'a> {
             replica.refresh(&self.tables);
         }
         self.whole_version += 1;
+    }
+
+    fn stride(&self, id: TensorId) -> usize {
+        let tensor = self.layout.tensor(id);
+        match tensor.shape {
+            Shape::Rows { stride, .. } => stride,
+            Shape::Dense { .. } | Shape::Panels { .. } => {
+                panic!("tensor {} is not made of rows", tensor.name)
+            }
+        }
     }
 
     fn rows(&self, table: usize, id: TensorId) -> RowsView<'a> {

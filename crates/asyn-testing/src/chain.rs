@@ -1,4 +1,5 @@
-//! Linear chains the slow way: every label sequence, in double precision.
+//! Linear chains the slow way, in double precision: by enumeration of every label
+//! sequence, and by forward-backward in log space where there are too many.
 
 /// The scores of a small chain, in double precision.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,7 +10,7 @@ pub struct Chain {
     pub edges: Vec<Vec<Vec<f64>>>,
 }
 
-/// What enumeration finds.
+/// What enumeration finds; forward-backward leaves `best` empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Enumeration {
     /// log Z.
@@ -36,6 +37,53 @@ impl Chain {
             .map(|i| self.edges[i][labels[i - 1]][labels[i]])
             .sum();
         nodes + edges
+    }
+
+    /// Returns log Z and the marginals of nodes and edges, by forward-backward in log space.
+    #[must_use]
+    pub fn forward_backward(&self) -> Enumeration {
+        let (len, n) = (self.nodes.len(), self.nodes[0].len());
+        let mut alpha = vec![self.nodes[0].clone()];
+        for i in 1..len {
+            let next = (0..n).map(|y| {
+                self.nodes[i][y]
+                    + log_sum_exp((0..n).map(|p| alpha[i - 1][p] + self.edges[i][p][y]))
+            });
+            alpha.push(next.collect());
+        }
+        let mut beta = vec![vec![0.0; n]; len];
+        for i in (1..len).rev() {
+            for p in 0..n {
+                beta[i - 1][p] = log_sum_exp(
+                    (0..n).map(|y| self.edges[i][p][y] + self.nodes[i][y] + beta[i][y]),
+                );
+            }
+        }
+        let log_z = log_sum_exp(alpha[len - 1].iter().copied());
+        let nodes = (0..len)
+            .map(|i| {
+                (0..n)
+                    .map(|y| (alpha[i][y] + beta[i][y] - log_z).exp())
+                    .collect()
+            })
+            .collect();
+        let pair = |i: usize, p: usize, y: usize| {
+            (alpha[i - 1][p] + self.edges[i][p][y] + self.nodes[i][y] + beta[i][y] - log_z).exp()
+        };
+        let mut edges = vec![vec![vec![0.0; n]; n]];
+        for i in 1..len {
+            edges.push(
+                (0..n)
+                    .map(|p| (0..n).map(|y| pair(i, p, y)).collect())
+                    .collect(),
+            );
+        }
+        Enumeration {
+            log_z,
+            nodes,
+            edges,
+            best: Vec::new(),
+        }
     }
 
     /// Visits every label sequence.
@@ -72,6 +120,11 @@ impl Chain {
             best,
         }
     }
+}
+
+fn log_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = terms.clone().fold(f64::NEG_INFINITY, f64::max);
+    largest + terms.map(|term| (term - largest).exp()).sum::<f64>().ln()
 }
 
 fn all_sequences(len: usize, n: usize) -> Vec<Vec<usize>> {

@@ -1,0 +1,102 @@
+//! The best labels of a sentence, and how sure the model is of them.
+
+use asyn_core::{Decode, Worker};
+use asyn_data::Encoded;
+
+use super::{Crf, CrfWorkspace};
+
+/// The marginal probabilities of a sentence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Marginals {
+    /// `T × Y`: the probability of each label at each token.
+    pub labels: Vec<f32>,
+    /// log Z of the sentence.
+    pub log_z: f64,
+}
+
+impl Decode for Crf {
+    /// The label of each token.
+    type Output = Vec<u16>;
+
+    /// Computes the most probable label sequence; ties go to the smaller label.
+    fn decode(
+        &self,
+        worker: &Worker<'_>,
+        sentence: &Encoded,
+        workspace: &mut CrfWorkspace,
+        out: &mut Vec<u16>,
+    ) {
+        let len = sentence.n_tokens();
+        workspace.viterbi.resize(len, self.rich.is_some());
+        for token in 0..len {
+            let scores = workspace.viterbi.node_mut(token);
+            worker.sum_rows(self.node, sentence.attributes_of(token), scores);
+        }
+        self.read_plain_edges(worker, workspace);
+        if self.rich.is_some() {
+            for token in 1..len {
+                self.sum_token_edges(worker, sentence, token, workspace);
+                workspace.viterbi.set_edges(token, &workspace.token_edges);
+            }
+        } else {
+            workspace.viterbi.set_edges(0, &workspace.edge_scores);
+        }
+        workspace.viterbi.run(out);
+    }
+}
+
+impl Crf {
+    /// Computes the probability of each label at each token.
+    pub fn marginals(
+        &self,
+        worker: &Worker<'_>,
+        sentence: &Encoded,
+        workspace: &mut CrfWorkspace,
+        out: &mut Marginals,
+    ) {
+        let (len, n) = (sentence.n_tokens(), self.shape.n_labels);
+        out.labels.clear();
+        out.log_z = 0.0;
+        if len == 0 {
+            return;
+        }
+        workspace.chain.resize(len);
+        for token in 0..len {
+            let scores = workspace.chain.node_mut(token);
+            worker.sum_rows(self.node, sentence.attributes_of(token), scores);
+        }
+        self.read_plain_edges(worker, workspace);
+        let log_z = if self.rich.is_some() {
+            for token in 1..len {
+                self.sum_token_edges(worker, sentence, token, workspace);
+                workspace
+                    .chain
+                    .set_token_edges(token, &workspace.token_edges);
+            }
+            workspace.chain.run_by_token()
+        } else {
+            workspace.chain.set_edges(&workspace.edge_scores);
+            let log_z = workspace.chain.run();
+            // Pair marginals are not asked for, and must not reach a later gradient.
+            workspace.row.resize(n * n, 0.0);
+            workspace.chain.add_pairs(&mut workspace.row);
+            log_z
+        };
+        if let Some(log_z) = log_z {
+            out.log_z = log_z;
+            for token in 0..len {
+                out.labels
+                    .extend_from_slice(&workspace.chain.node(token)[..n]);
+            }
+        } else {
+            let exact = self.log_space(worker, sentence, workspace);
+            out.log_z = exact.log_z;
+            out.labels.extend_from_slice(&exact.nodes);
+        }
+    }
+
+    fn read_plain_edges(&self, worker: &Worker<'_>, workspace: &mut CrfWorkspace) {
+        worker.read_whole(self.edge, &mut workspace.edge_scores);
+        workspace.edge_version = None;
+    }
+}

@@ -1,0 +1,26 @@
+//! What can go wrong in this crate.
+
+/// A model that cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The number of labels is not supported.
+    #[error("a model needs between 1 and {most} labels, not {actual}")]
+    Labels {
+        /// The most labels that are supported.
+        most: usize,
+        /// The number that was asked for.
+        actual: usize,
+    },
+    /// More attributes have rich edges than there are attributes.
+    #[error("{rich} attributes cannot have rich edges: there are only {attributes}")]
+    RichEdges {
+        /// The attributes with rich edges.
+        rich: usize,
+        /// All attributes.
+        attributes: usize,
+    },
+}
+
+/// The result of this crate's fallible functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
