@@ -1,0 +1,160 @@
+//! The reader of column files, the format of the CoNLL shared tasks and of CRF++.
+//!
+//! A line is a token, a blank line ends a sentence. Columns are separated by
+//! runs of spaces or tabs; every line has as many columns as the first one.
+//! Lines end in LF or CRLF, a byte order mark is skipped, and gzip is
+//! recognised by its first two bytes (RFC 1952, section 2.3.1), whatever the
+//! file is called. A line such as `-DOCSTART- -X- O O` is a token like any other.
+//!
+//! The whole text is in memory while it is read, and is dropped afterwards.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::strings::Strings;
+
+/// The first two bytes of every gzip file.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Reads a column file from its path, or standard input where the path is `-`.
+///
+/// # Errors
+///
+/// As [`read_columns`], and [`Error::Io`] when the file cannot be opened.
+pub fn open_columns(path: impl AsRef<Path>) -> Result<Corpus> {
+    let path = path.as_ref();
+    if path == Path::new("-") {
+        return read_columns("standard input", io::stdin().lock());
+    }
+    let name = path.display().to_string();
+    match File::open(path) {
+        Ok(file) => read_columns(&name, BufReader::new(file)),
+        Err(source) => Err(Error::Io {
+            action: "open",
+            name,
+            source,
+        }),
+    }
+}
+
+/// Reads a column file; `name` is what errors call it.
+///
+/// # Errors
+///
+/// [`Error::Io`] and [`Error::Gzip`] when the bytes cannot be had, [`Error::Utf8`] when they are
+/// not text, [`Error::Ragged`] when a line has another width than the first, [`Error::Empty`] when
+/// there is no token, and [`Error::TooMany`] when the text passes 4 GiB.
+pub fn read_columns(name: &str, input: impl BufRead) -> Result<Corpus> {
+    let bytes = read_bytes(name, input)?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| Error::Utf8 {
+        name: name.to_owned(),
+        line: line_of(&bytes, error.valid_up_to()),
+    })?;
+    parse(name, text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+fn read_bytes(name: &str, mut input: impl BufRead) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).map_err(|source| Error::Io {
+        action: "read",
+        name: name.to_owned(),
+        source,
+    })?;
+    if !bytes.starts_with(&GZIP_MAGIC) {
+        return Ok(bytes);
+    }
+    let mut text = Vec::new();
+    MultiGzDecoder::new(&bytes[..])
+        .read_to_end(&mut text)
+        .map_err(|source| Error::Gzip {
+            name: name.to_owned(),
+            source,
+        })?;
+    Ok(text)
+}
+
+fn parse(name: &str, text: &str) -> Result<Corpus> {
+    if u32::try_from(text.len()).is_err() {
+        return Err(Error::TooMany {
+            name: name.to_owned(),
+            what: "bytes of text",
+            limit: u64::from(u32::MAX),
+            actual: text.len() as u64,
+        });
+    }
+    let mut corpus = Corpus {
+        name: name.to_owned(),
+        n_columns: 0,
+        separator: ' ',
+        values: Strings::default(),
+        cells: Vec::new(),
+        starts: vec![0],
+    };
+    let mut n_tokens = 0;
+    for (line, number) in text.lines().zip(1_u64..) {
+        let before = corpus.cells.len();
+        // `lines` leaves the carriage return of a last line without a line feed.
+        for cell in cells(line.strip_suffix('\r').unwrap_or(line)) {
+            corpus.cells.push(corpus.values.intern(cell));
+        }
+        let n_columns = corpus.cells.len() - before;
+        if n_columns == 0 {
+            if corpus.starts.last() != Some(&n_tokens) {
+                corpus.starts.push(n_tokens);
+            }
+            continue;
+        }
+        if n_tokens == 0 {
+            corpus.n_columns = n_columns;
+            corpus.separator = separator(line);
+        } else if n_columns != corpus.n_columns {
+            return Err(Error::Ragged {
+                name: name.to_owned(),
+                line: number,
+                expected: corpus.n_columns,
+                actual: n_columns,
+            });
+        }
+        n_tokens += 1;
+    }
+    if n_tokens == 0 {
+        return Err(Error::Empty {
+            name: name.to_owned(),
+        });
+    }
+    if corpus.starts.last() != Some(&n_tokens) {
+        corpus.starts.push(n_tokens);
+    }
+    Ok(corpus)
+}
+
+/// Iterates over the cells of a line: what lies between runs of spaces and tabs.
+fn cells(line: &str) -> impl Iterator<Item = &str> {
+    let is_blank = |&byte: &u8| byte == b' ' || byte == b'\t';
+    let bytes = line.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + bytes[at..].iter().position(|byte| !is_blank(byte))?;
+        let length = bytes[start..].iter().position(is_blank);
+        at = length.map_or(bytes.len(), |length| start + length);
+        Some(&line[start..at])
+    })
+}
+
+/// Returns what stands between the first two cells of a line.
+fn separator(line: &str) -> char {
+    let blank = [' ', '\t'];
+    let found = line.trim_matches(blank).find(blank);
+    found.map_or(' ', |at| {
+        char::from(line.trim_matches(blank).as_bytes()[at])
+    })
+}
+
+fn line_of(bytes: &[u8], at: usize) -> u64 {
+    1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count() as u64
+}
