@@ -54,19 +54,4 @@ impl Encoded {
         self.offsets.clear();
         self.labels.clear();
     }
-
-    /// Begins a sentence: the first token starts at attribute 0.
-    pub(super) fn begin(&mut self) {
-        self.clear();
-        self.offsets.push(0);
-    }
-
-    /// Ends the token whose attributes were pushed since the last one ended.
-    pub(super) fn end_token(&mut self) {
-        let start = self.offsets.last().map_or(0, |&start| start as usize);
-        self.attributes[start..].sort_unstable();
-        let end =
-            u32::try_from(self.attributes.len()).expect("a sentence is far below 2^32 attributes");
-        self.offsets.push(end);
-    }
 }

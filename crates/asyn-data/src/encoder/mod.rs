@@ -10,6 +10,7 @@
 mod chain;
 mod count;
 mod encoded;
+mod rows;
 mod vocabulary;
 mod window;
 
@@ -20,9 +21,10 @@ pub use encoded::{Encoded, EncodedCorpus, UNKNOWN_LABEL};
 use crate::corpus::{Corpus, Sentence};
 use crate::error::{Error, Result};
 use crate::parallel;
-use crate::strings::{NONE, Strings};
+use crate::strings::Strings;
 use crate::template::Template;
 use count::Counted;
+use rows::Rows;
 use vocabulary::{Vocabulary, VocabularyWriter};
 use window::{Plan, Window};
 
@@ -89,7 +91,7 @@ pub struct Encoder {
 #[derive(Debug, Default)]
 pub struct EncodeScratch {
     window: Window,
-    ids: Vec<u32>,
+    rows: Rows,
 }
 
 impl Encoder {
@@ -262,33 +264,24 @@ impl Encoder {
         scratch: &mut EncodeScratch,
         encoded: &mut Encoded,
     ) {
-        let EncodeScratch { window, ids } = scratch;
-        let n_tokens = sentence.len();
+        let EncodeScratch { window, rows } = scratch;
+        let tokens = 0..sentence.len();
         window.clear(self.plan.columns.len());
         for (column_idx, &column) in self.plan.columns.iter().enumerate() {
-            let cells = (0..n_tokens)
+            let cells = tokens
+                .clone()
                 .map(|token| self.vocabulary.values.find(sentence.column(token, column)));
             window.push(column_idx, &self.before, cells, &self.after);
         }
-        // One line of the template after the other keeps its tables in cache.
-        let n_lines = self.plan.lines.len();
-        ids.clear();
-        ids.resize(n_tokens * n_lines, NONE);
+        rows.clear(sentence.len(), self.plan.lines.len());
         for (line_idx, (shape_idx, places)) in self.plan.lines.iter().enumerate() {
             let chain = self.vocabulary.chain(*shape_idx);
-            for token in 0..n_tokens {
-                let cells = window.cells(places, self.plan.pad + token);
-                ids[token * n_lines + line_idx] = chain.find(cells);
-            }
+            let ids = tokens
+                .clone()
+                .map(|token| chain.find(window.cells(places, self.plan.pad + token)));
+            rows.fill(line_idx, ids);
         }
-        encoded.begin();
-        for token in 0..n_tokens {
-            let ids = &ids[token * n_lines..(token + 1) * n_lines];
-            encoded
-                .attributes
-                .extend(ids.iter().filter(|&&id| id != NONE));
-            encoded.end_token();
-        }
+        rows.write(encoded);
     }
 
     fn assemble(
@@ -322,26 +315,18 @@ impl Encoder {
     /// Encodes the corpus that was just counted: every attribute was found already.
     fn encode_counted(&self, corpus: &Corpus, counted: &Counted, threads: usize) -> Vec<Encoded> {
         let lines = counted.lines();
-        in_chunks(
-            corpus,
-            threads,
-            || (),
-            |(), idx| {
-                let tokens = corpus.starts[idx]..corpus.starts[idx + 1];
-                let mut encoded = Encoded::default();
-                encoded.attributes.reserve_exact(tokens.len() * lines.len());
-                encoded.offsets.reserve_exact(tokens.len() + 1);
-                encoded.begin();
-                for token in tokens {
-                    let ids = lines.iter().map(|line| line.id(token));
-                    encoded.attributes.extend(ids.filter(|&id| id != NONE));
-                    encoded.end_token();
-                }
-                let labels = corpus.sentence(idx).labels();
-                encoded.labels = labels.map(|label| self.label_id(label)).collect();
-                encoded
-            },
-        )
+        in_chunks(corpus, threads, Rows::default, |rows, idx| {
+            let tokens = corpus.starts[idx]..corpus.starts[idx + 1];
+            rows.clear(tokens.len(), lines.len());
+            for (line_idx, line) in lines.iter().enumerate() {
+                rows.fill(line_idx, tokens.clone().map(|token| line.id(token)));
+            }
+            let mut encoded = Encoded::default();
+            rows.write(&mut encoded);
+            let labels = corpus.sentence(idx).labels();
+            encoded.labels = labels.map(|label| self.label_id(label)).collect();
+            encoded
+        })
     }
 }
 
