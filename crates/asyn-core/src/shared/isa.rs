@@ -127,7 +127,9 @@ fn cpu_has_avx2() -> bool {
 
 #[cfg(target_arch = "x86_64")]
 fn cpu_has_avx512() -> bool {
-    cpu_has_avx2() && std::arch::is_x86_feature_detected!("avx512f")
+    cpu_has_avx2()
+        && std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512vl")
 }
 
 #[cfg(not(target_arch = "x86_64"))]

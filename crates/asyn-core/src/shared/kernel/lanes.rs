@@ -42,6 +42,8 @@ pub(super) trait Lanes: Copy {
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Returns the sum of the floats.
     unsafe fn sum(self) -> f32;
+    /// Returns the sum of the floats of each vector.
+    unsafe fn sum_each(four: [Self; 4]) -> [f32; 4];
 }
 
 /// A scalar: what is left over where a length is not a multiple of a vector.
@@ -103,6 +105,11 @@ impl Lanes for f32 {
     #[inline(always)]
     unsafe fn sum(self) -> f32 {
         self
+    }
+
+    #[inline(always)]
+    unsafe fn sum_each(four: [Self; 4]) -> [f32; 4] {
+        four
     }
 }
 
@@ -185,5 +192,11 @@ impl<H: Lanes> Lanes for Pair<H> {
     unsafe fn sum(self) -> f32 {
         // SAFETY: as the caller promises, for the instruction set of `H`.
         unsafe { self.0.add(self.1).sum() }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_each([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { H::sum_each([a.0.add(a.1), b.0.add(b.1), c.0.add(c.1), d.0.add(d.1)]) }
     }
 }

@@ -12,8 +12,14 @@ use std::sync::atomic::AtomicU32;
 
 use super::Isa;
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod contiguous;
 mod lanes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod panels;
 mod portable;
 mod rows;
@@ -132,11 +138,11 @@ pub(super) fn table(isa: Isa) -> &'static Kernels {
     match isa {
         Isa::Portable => &portable::KERNELS,
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => &portable::KERNELS,
+        Isa::Avx2 => &avx2::KERNELS,
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => &portable::KERNELS,
+        Isa::Avx512 => &avx512::KERNELS,
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => &portable::KERNELS,
+        Isa::Neon => &neon::KERNELS,
         #[allow(
             unreachable_patterns,
             reason = "sets of other processors, excluded above"

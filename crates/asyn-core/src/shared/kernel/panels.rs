@@ -115,10 +115,10 @@ impl Product {
         unsafe {
             if V::REGISTERS >= 32 {
                 match height {
-                    1 => self.sweep::<V, ADD, 1, 8>(first, end),
-                    2 => self.sweep::<V, ADD, 2, 8>(first, end),
-                    3 => self.sweep::<V, ADD, 3, 8>(first, end),
-                    4 => self.sweep::<V, ADD, 4, 6>(first, end),
+                    1 => self.sweep::<V, ADD, 1, 4>(first, end),
+                    2 => self.sweep::<V, ADD, 2, 6>(first, end),
+                    3 => self.sweep::<V, ADD, 3, 6>(first, end),
+                    4 => self.sweep::<V, ADD, 4, 4>(first, end),
                     5 => self.sweep::<V, ADD, 5, 5>(first, end),
                     6 => self.sweep::<V, ADD, 6, 4>(first, end),
                     7 => self.sweep::<V, ADD, 7, 3>(first, end),
@@ -138,7 +138,7 @@ impl Product {
         }
     }
 
-    /// Computes `R` rows, `C` panels at a time.
+    /// Computes `R` rows, `C` panels at a time, and the last few by two and one.
     ///
     /// # Safety
     ///
@@ -156,9 +156,12 @@ impl Product {
                 self.tile::<V, ADD, R, C>(panel);
                 panel += C;
             }
-            while panel < end {
+            while C > 2 && panel + 2 <= end {
+                self.tile::<V, ADD, R, 2>(panel);
+                panel += 2;
+            }
+            if C > 1 && panel < end {
                 self.tile::<V, ADD, R, 1>(panel);
-                panel += 1;
             }
         }
     }
@@ -201,31 +204,133 @@ impl Product {
 
 /// `dX = dY Wᵀ`.
 ///
+/// A few rows of `W` are used for all rows of `dY` before the next ones.
+///
 /// # Safety
 ///
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
 pub(super) unsafe fn gemm_t<V: Lanes>(w: PanelCells<'_>, dy: &[f32], t: usize, dx: &mut [f32]) {
     let PanelCells { cells, k } = w;
-    let n_panels = cells.len() / (k * LINE);
-    let n = n_panels * LINE;
-    // SAFETY: `row` and `i` stay in the matrices, as the caller promises.
+    let product = TransposedProduct {
+        w: cells.as_ptr(),
+        k,
+        n_panels: cells.len() / (k * LINE),
+        t,
+        dy: dy.as_ptr(),
+        dx: dx.as_mut_ptr(),
+    };
+    // SAFETY: `W` has `k` rows, and the caller gives matching `dY` and `dX`.
     unsafe {
-        for row in 0..t {
-            for i in 0..k {
-                let mut sum = V::splat(0.0);
-                for panel in 0..n_panels {
-                    let weights = V::load_shared(cells.as_ptr().add((panel * k + i) * LINE));
-                    let dy = V::load(dy.as_ptr().add(row * n + panel * LINE));
-                    sum = dy.mul_add(weights, sum);
+        if V::REGISTERS >= 32 {
+            product.rows::<V, 3, 8>();
+        } else {
+            product.rows::<V, 1, 4>();
+        }
+    }
+}
+
+/// The operands of [`gemm_t`].
+#[derive(Clone, Copy)]
+struct TransposedProduct {
+    w: *const AtomicU32,
+    k: usize,
+    n_panels: usize,
+    t: usize,
+    dy: *const f32,
+    dx: *mut f32,
+}
+
+impl TransposedProduct {
+    /// Computes all of `dX`, `R` of its rows for `C` rows of `W` at a time.
+    ///
+    /// # Safety
+    ///
+    /// The matrices are valid.
+    #[inline(always)]
+    unsafe fn rows<V: Lanes, const R: usize, const C: usize>(self) {
+        let mut i = 0;
+        // SAFETY: `i` stays below the number of rows.
+        unsafe {
+            while i + C <= self.k {
+                self.columns::<V, R, C>(i);
+                i += C;
+            }
+            while i < self.k {
+                self.columns::<V, R, 1>(i);
+                i += 1;
+            }
+        }
+    }
+
+    /// Computes `C` columns of `dX`, `R` rows at a time, and the last by two and one.
+    ///
+    /// # Safety
+    ///
+    /// The matrices are valid and `W` has rows `i` to `i + C`.
+    #[inline(always)]
+    unsafe fn columns<V: Lanes, const R: usize, const C: usize>(self, i: usize) {
+        let mut row = 0;
+        // SAFETY: `row` stays below the number of rows.
+        unsafe {
+            while row + R <= self.t {
+                self.tile::<V, R, C>(row, i);
+                row += R;
+            }
+            if R > 2 && row + 2 <= self.t {
+                self.tile::<V, 2, C>(row, i);
+                row += 2;
+            }
+            if row < self.t {
+                self.tile::<V, 1, C>(row, i);
+            }
+        }
+    }
+
+    /// Computes `C` columns of `R` rows of `dX`.
+    ///
+    /// # Safety
+    ///
+    /// The matrices are valid, `dY` has rows `row` to `row + R`, and `W` has rows `i` to
+    /// `i + C`.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes, const R: usize, const C: usize>(self, row: usize, i: usize) {
+        let Self { k, n_panels, .. } = self;
+        // SAFETY: as the caller promises, all rows of the tile exist.
+        unsafe {
+            let w = self.w.add(i * LINE);
+            let dy = self.dy.add(row * n_panels * LINE);
+            let dx = self.dx.add(row * k + i);
+            let mut sums = [[V::splat(0.0); C]; R];
+            for panel in 0..n_panels {
+                let mut errors = [V::splat(0.0); R];
+                for (r, errors) in errors.iter_mut().enumerate() {
+                    *errors = V::load(dy.add((r * n_panels + panel) * LINE));
                 }
-                *dx.as_mut_ptr().add(row * k + i) = sum.sum();
+                for c in 0..C {
+                    let weights = V::load_shared(w.add((panel * k + c) * LINE));
+                    for (sums, errors) in sums.iter_mut().zip(&errors) {
+                        sums[c] = errors.mul_add(weights, sums[c]);
+                    }
+                }
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                let out = dx.add(r * k);
+                let (fours, ones) = sums.as_chunks::<4>();
+                for (c, &four) in fours.iter().enumerate() {
+                    *out.add(4 * c).cast::<[f32; 4]>() = V::sum_each(four);
+                }
+                for (c, sum) in ones.iter().enumerate() {
+                    *out.add(4 * fours.len() + c) = sum.sum();
+                }
             }
         }
     }
 }
 
 /// `W += a Xᵀ dY`.
+///
+/// The errors of a few panels are used for all rows of `W` before the next ones.
 ///
 /// # Safety
 ///
@@ -240,19 +345,100 @@ pub(super) unsafe fn rank_update<V: Lanes>(
 ) {
     let PanelCells { cells, k } = w;
     let n_panels = cells.len() / (k * LINE);
-    let n = n_panels * LINE;
-    // SAFETY: `row` and `i` stay in the matrices, as the caller promises.
+    let update = RankUpdate {
+        w: cells.as_ptr(),
+        k,
+        n: n_panels * LINE,
+        t,
+        a,
+        x: x.as_ptr(),
+        dy: dy.as_ptr(),
+    };
+    let mut panel = 0;
+    // SAFETY: tiles cover the panels, which the caller gives with matching `X` and `dY`.
     unsafe {
-        for panel in 0..n_panels {
-            for i in 0..k {
-                let mut sum = V::splat(0.0);
-                for row in 0..t {
-                    let dy = V::load(dy.as_ptr().add(row * n + panel * LINE));
-                    sum = dy.mul_add(V::splat(x[row * k + i]), sum);
+        if V::REGISTERS >= 32 {
+            while panel + 3 <= n_panels {
+                update.columns::<V, 8, 3>(panel);
+                panel += 3;
+            }
+            while panel < n_panels {
+                update.columns::<V, 8, 1>(panel);
+                panel += 1;
+            }
+        } else {
+            while panel < n_panels {
+                update.columns::<V, 4, 1>(panel);
+                panel += 1;
+            }
+        }
+    }
+}
+
+/// The operands of [`rank_update`].
+#[derive(Clone, Copy)]
+struct RankUpdate {
+    w: *const AtomicU32,
+    k: usize,
+    n: usize,
+    t: usize,
+    a: f32,
+    x: *const f32,
+    dy: *const f32,
+}
+
+impl RankUpdate {
+    /// Updates `C` panels, `R` rows at a time, and the last few one at a time.
+    ///
+    /// # Safety
+    ///
+    /// Panels `panel` to `panel + C` exist.
+    #[inline(always)]
+    unsafe fn columns<V: Lanes, const R: usize, const C: usize>(self, panel: usize) {
+        let mut i = 0;
+        // SAFETY: `i` stays below the number of rows.
+        unsafe {
+            while i + R <= self.k {
+                self.tile::<V, R, C>(panel, i);
+                i += R;
+            }
+            while i < self.k {
+                self.tile::<V, 1, C>(panel, i);
+                i += 1;
+            }
+        }
+    }
+
+    /// Updates `R` rows of `C` panels.
+    ///
+    /// # Safety
+    ///
+    /// Panels `panel` to `panel + C` exist, and have rows `i` to `i + R`.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes, const R: usize, const C: usize>(self, panel: usize, i: usize) {
+        // SAFETY: as the caller promises, all rows and panels of the tile exist.
+        unsafe {
+            let x = self.x.add(i);
+            let dy = self.dy.add(panel * LINE);
+            let mut sums = [[V::splat(0.0); C]; R];
+            for row in 0..self.t {
+                let mut errors = [V::splat(0.0); C];
+                for (c, errors) in errors.iter_mut().enumerate() {
+                    *errors = V::load(dy.add(row * self.n + c * LINE));
                 }
-                let at = cells.as_ptr().add((panel * k + i) * LINE);
-                sum.mul_add(V::splat(a), V::load_shared(at))
-                    .store_shared(at);
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = V::splat(*x.add(row * self.k + r));
+                    for (sum, errors) in sums.iter_mut().zip(errors) {
+                        *sum = x.mul_add(errors, *sum);
+                    }
+                }
+            }
+            let a = V::splat(self.a);
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (c, sum) in sums.into_iter().enumerate() {
+                    let cells = self.w.add(((panel + c) * self.k + i + r) * LINE);
+                    sum.mul_add(a, V::load_shared(cells)).store_shared(cells);
+                }
             }
         }
     }

@@ -79,4 +79,9 @@ impl Lanes for Array {
     unsafe fn sum(self) -> f32 {
         self.0.iter().sum()
     }
+
+    #[inline(always)]
+    unsafe fn sum_each(four: [Self; 4]) -> [f32; 4] {
+        four.map(|vector| vector.0.iter().sum())
+    }
 }

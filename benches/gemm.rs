@@ -1,0 +1,167 @@
+//! Products of private rows with a live shared matrix, against the speed of the
+//! multiply-add units.
+//!
+//! Covers: `gemm`, `gemm_t` and `rank_update` on panels of 280 × 1120, for 1 to 64 rows,
+//! with every instruction set of the processor. The table that is printed first gives
+//! each as a share of the peak, measured in turn with it; Criterion's figures follow.
+#![allow(
+    unsafe_code,
+    reason = "the peak is measured with intrinsics of one instruction set"
+)]
+#![allow(clippy::print_stdout, reason = "a bench reports to its terminal")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use asyn_core::shared::{Isa, SharedWeights, isa};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+use interleaved::Timing;
+
+#[path = "interleaved.rs"]
+mod interleaved;
+
+/// The rows of the matrix.
+const K: usize = 280;
+/// The columns of the matrix: four gates of a recurrent layer.
+const N: usize = 1120;
+/// The numbers of input rows.
+const ROWS: [usize; 8] = [1, 2, 3, 4, 8, 16, 25, 64];
+/// The acts, in the order of [`Fixture::act`].
+const ACTS: [&str; 3] = ["gemm", "gemm_t", "rank_update"];
+
+/// The operands for `t` rows.
+struct Fixture {
+    weights: SharedWeights,
+    t: usize,
+    x: Vec<f32>,
+    y: Vec<f32>,
+    dx: Vec<f32>,
+}
+
+impl Fixture {
+    fn new(isa: Isa, t: usize) -> Self {
+        let mut weights = SharedWeights::with_isa(K * N, isa);
+        for (i, weight) in weights.as_mut_slice().iter_mut().enumerate() {
+            *weight = (i % 23) as f32 * 0.01 - 0.11;
+        }
+        let x = (0..t * K).map(|i| (i % 17) as f32 * 0.01 - 0.08).collect();
+        Self { weights, t, x, y: vec![0.0; t * N], dx: vec![0.0; t * K] }
+    }
+
+    fn act(&mut self, act: usize) {
+        let w = self.weights.panels(0, K, N);
+        match act {
+            0 => w.gemm(&self.x, self.t, &mut self.y),
+            1 => w.gemm_t(&self.y, self.t, &mut self.dx),
+            _ => w.rank_update(1e-9, &self.x, &self.y, self.t),
+        }
+    }
+
+    fn flops(&self) -> f64 {
+        (2 * self.t * K * N) as f64
+    }
+}
+
+/// Multiply-adds on registers alone, as fast as the processor can.
+mod peak {
+    use asyn_core::shared::Isa;
+
+    /// The repetitions of one call.
+    const REPEATS: usize = 1000;
+    /// The independent sums: two units of four cycles need eight.
+    const SUMS: usize = 12;
+
+    /// Returns a function that computes with `isa` and the operations of a call.
+    pub(crate) fn of(isa: Isa) -> Option<(fn(f32) -> f32, f64)> {
+        let flops = |lanes: usize| (2 * REPEATS * SUMS * lanes) as f64;
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the set is supported, as the caller found.
+            Isa::Avx512 => Some((|x| unsafe { avx512(x) }, flops(16))),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the set is supported, as the caller found.
+            Isa::Avx2 => Some((|x| unsafe { avx2(x) }, flops(8))),
+            _ => None,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    fn avx512(x: f32) -> f32 {
+        use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_reduce_add_ps, _mm512_set1_ps};
+        let factor = _mm512_set1_ps(x);
+        let mut sums = [factor; SUMS];
+        for _ in 0..REPEATS {
+            for sum in &mut sums {
+                *sum = _mm512_fmadd_ps(*sum, factor, factor);
+            }
+        }
+        sums.iter().map(|&sum| _mm512_reduce_add_ps(sum)).sum()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn avx2(x: f32) -> f32 {
+        use std::arch::x86_64::{_mm256_castps256_ps128, _mm_cvtss_f32};
+        use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
+        let factor = _mm256_set1_ps(x);
+        let mut sums = [factor; SUMS];
+        for _ in 0..REPEATS {
+            for sum in &mut sums {
+                *sum = _mm256_fmadd_ps(*sum, factor, factor);
+            }
+        }
+        sums.iter().map(|&sum| _mm_cvtss_f32(_mm256_castps256_ps128(sum))).sum()
+    }
+}
+
+/// Prints each act as a share of the peak.
+fn share_of_peak(_: &mut Criterion) {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
+        println!("{isa}: GF/s (share of the peak of multiply-adds)");
+        for t in ROWS {
+            let mut fixture = Fixture::new(isa, t);
+            print!("  {t:>2} rows");
+            for (act, name) in ACTS.iter().enumerate() {
+                let flops = fixture.flops();
+                let mut run = || fixture.act(act);
+                let Some((peak, peak_flops)) = peak::of(isa) else {
+                    let timing = Timing::of(&mut [&mut run]);
+                    print!("   {name} {:.0}", flops / timing.seconds(0) / 1e9);
+                    continue;
+                };
+                let mut peak = || {
+                    black_box(peak(black_box(0.5)));
+                };
+                let timing = Timing::of(&mut [&mut run, &mut peak]);
+                let share = flops / peak_flops / timing.ratio(0, 1);
+                let speed = flops / timing.seconds(0) / 1e9;
+                print!("   {name} {speed:.0} ({:.0} %)", 100.0 * share);
+            }
+            println!();
+        }
+        if let Some((peak, flops)) = peak::of(isa) {
+            let timing = Timing::of(&mut [&mut || {
+                black_box(peak(black_box(0.5)));
+            }]);
+            println!("  peak {:.0} GF/s", flops / timing.seconds(0) / 1e9);
+        }
+    }
+}
+
+fn products(c: &mut Criterion) {
+    let mut group = c.benchmark_group("panels_280x1120");
+    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(500));
+    for (act, name) in ACTS.iter().enumerate() {
+        for t in ROWS {
+            let mut fixture = Fixture::new(isa(), t);
+            group.throughput(Throughput::Elements((t * K * N) as u64));
+            group.bench_function(BenchmarkId::new(*name, t), |b| b.iter(|| fixture.act(act)));
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, share_of_peak, products);
+criterion_main!(benches);

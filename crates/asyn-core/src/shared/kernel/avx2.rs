@@ -1,0 +1,154 @@
+//! AVX2: vectors of 8 floats, fused multiply-add, accesses of 32 bytes.
+
+use std::arch::asm;
+use std::arch::x86_64::{
+    __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm_storeu_ps,
+    _mm256_add_ps, _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_hadd_ps,
+    _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps,
+};
+use std::sync::atomic::AtomicU32;
+
+use super::lanes::{Lanes, Pair};
+use super::{Kernels, PanelCells, RowCells, contiguous, define_table, panels, rows};
+use crate::shared::Isa;
+
+define_table!(Isa::Avx2, Pair<Ymm>, #[target_feature(enable = "avx2,fma")]);
+
+/// Eight floats in a register of AVX.
+#[derive(Clone, Copy)]
+pub(super) struct Ymm(pub(super) __m256);
+
+/// Loads eight weights.
+///
+/// # Safety
+///
+/// `from` is valid for eight floats and a multiple of 32 bytes.
+#[inline]
+#[target_feature(enable = "avx")]
+unsafe fn load_shared(from: *const AtomicU32) -> __m256 {
+    let vector;
+    // SAFETY: stands for eight relaxed atomic loads in some order; see
+    // docs/memory-model.md. The instruction reads 32 valid bytes and changes one
+    // register; it traps on an address that is not a multiple of 32.
+    unsafe {
+        asm!(
+            "vmovaps {vector}, [{from}]",
+            from = in(reg) from,
+            vector = lateout(ymm_reg) vector,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    vector
+}
+
+/// Stores eight weights.
+///
+/// # Safety
+///
+/// `to` is valid for eight floats and a multiple of 32 bytes.
+#[inline]
+#[target_feature(enable = "avx")]
+unsafe fn store_shared(to: *const AtomicU32, vector: __m256) {
+    // SAFETY: stands for eight relaxed atomic stores in some order; see
+    // docs/memory-model.md. The instruction writes 32 valid bytes and changes no
+    // register; it traps on an address that is not a multiple of 32.
+    unsafe {
+        asm!(
+            "vmovaps [{to}], {vector}",
+            to = in(reg) to,
+            vector = in(ymm_reg) vector,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+impl Lanes for Ymm {
+    type Half = Self;
+
+    const N: usize = 8;
+    const REGISTERS: usize = 16;
+
+    #[inline(always)]
+    unsafe fn load_shared(from: *const AtomicU32) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { load_shared(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn store_shared(self, to: *const AtomicU32) {
+        // SAFETY: as the caller promises.
+        unsafe { store_shared(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { _mm256_loadu_ps(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as the caller promises.
+        unsafe { _mm256_storeu_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: the caller runs on a processor with AVX2.
+        Self(unsafe { _mm256_set1_ps(value) })
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX2.
+        Self(unsafe { _mm256_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX2.
+        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX2.
+        Self(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        // SAFETY: the caller runs on a processor with FMA.
+        Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, addend.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        // SAFETY: the caller runs on a processor with AVX2.
+        unsafe {
+            let four = _mm_add_ps(
+                _mm256_castps256_ps128(self.0),
+                _mm256_extractf128_ps::<1>(self.0),
+            );
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_each([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        let mut sums = [0.0; 4];
+        // SAFETY: the caller runs on a processor with AVX2.
+        unsafe {
+            // The sums of each four neighbours, once for the lower and once for the
+            // upper half of a vector.
+            let fours = _mm256_hadd_ps(_mm256_hadd_ps(a.0, b.0), _mm256_hadd_ps(c.0, d.0));
+            let eights = _mm_add_ps(
+                _mm256_castps256_ps128(fours),
+                _mm256_extractf128_ps::<1>(fours),
+            );
+            _mm_storeu_ps(sums.as_mut_ptr(), eights);
+        }
+        sums
+    }
+}

@@ -1,0 +1,150 @@
+//! NEON: pairs of registers of 4 floats, loaded and stored by `LD1` and `ST1`.
+//!
+//! The architecture describes these as accesses to elements of 4 bytes, each of them
+//! atomic where it is aligned.
+
+use std::arch::aarch64::{
+    float32x4_t, vaddq_f32, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmulq_f32, vst1q_f32,
+    vsubq_f32,
+};
+use std::arch::asm;
+use std::sync::atomic::AtomicU32;
+
+use super::lanes::{Lanes, Pair};
+use super::{Kernels, PanelCells, RowCells, contiguous, define_table, panels, rows};
+use crate::shared::Isa;
+
+define_table!(Isa::Neon, Pair<TwoQ>, #[target_feature(enable = "neon")]);
+
+/// Eight floats in two registers.
+#[derive(Clone, Copy)]
+struct TwoQ(float32x4_t, float32x4_t);
+
+/// Loads eight weights.
+///
+/// # Safety
+///
+/// `from` is valid for eight floats and a multiple of 32 bytes.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn load_shared(from: *const AtomicU32) -> TwoQ {
+    let (low, high);
+    // SAFETY: stands for eight relaxed atomic loads in some order; see
+    // docs/memory-model.md. The instructions read 32 valid bytes and change the two
+    // results and the copy of the address.
+    unsafe {
+        asm!(
+            "ld1 {{{low:v}.4s}}, [{from}], #16",
+            "ld1 {{{high:v}.4s}}, [{from}]",
+            from = inout(reg) from => _,
+            low = out(vreg) low,
+            high = lateout(vreg) high,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    TwoQ(low, high)
+}
+
+/// Stores eight weights.
+///
+/// # Safety
+///
+/// `to` is valid for eight floats and a multiple of 32 bytes.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn store_shared(to: *const AtomicU32, vector: TwoQ) {
+    // SAFETY: stands for eight relaxed atomic stores in some order; see
+    // docs/memory-model.md. The instructions write 32 valid bytes and change the copy
+    // of the address.
+    unsafe {
+        asm!(
+            "st1 {{{low:v}.4s}}, [{to}], #16",
+            "st1 {{{high:v}.4s}}, [{to}]",
+            to = inout(reg) to => _,
+            low = in(vreg) vector.0,
+            high = in(vreg) vector.1,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+impl Lanes for TwoQ {
+    type Half = Self;
+
+    const N: usize = 8;
+    const REGISTERS: usize = 16;
+
+    #[inline(always)]
+    unsafe fn load_shared(from: *const AtomicU32) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe { load_shared(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_shared(self, to: *const AtomicU32) {
+        // SAFETY: as the caller promises.
+        unsafe { store_shared(to, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe { Self(vld1q_f32(from), vld1q_f32(from.add(4))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            vst1q_f32(to, self.0);
+            vst1q_f32(to.add(4), self.1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe { Self(vdupq_n_f32(value), vdupq_n_f32(value)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe { Self(vaddq_f32(self.0, other.0), vaddq_f32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe { Self(vsubq_f32(self.0, other.0), vsubq_f32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe { Self(vmulq_f32(self.0, other.0), vmulq_f32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe {
+            Self(
+                vfmaq_f32(addend.0, self.0, factor.0),
+                vfmaq_f32(addend.1, self.1, factor.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe { vaddvq_f32(vaddq_f32(self.0, self.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_each([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe { [a.sum(), b.sum(), c.sum(), d.sum()] }
+    }
+}
