@@ -23,26 +23,16 @@ fn main() -> Result<()> {
     };
     let train = timed("read the training file", || open_columns(train_path))?;
     for threads in [1, 2] {
-        let options = VocabularyOptions {
-            threads,
-            ..VocabularyOptions::default()
-        };
-        timed(&format!("count and encode, {threads} threads"), || {
-            build(&train, &options)
+        let options = VocabularyOptions { threads, ..VocabularyOptions::default() };
+        timed(&format!("count and encode, {threads} threads"), || build(&train, &options))?;
+        timed(&format!("read, count and encode, {threads} threads"), || {
+            build(&open_columns(train_path)?, &options)
         })?;
-        timed(
-            &format!("read, count and encode, {threads} threads"),
-            || build(&open_columns(train_path)?, &options),
-        )?;
     }
     let encoder = build(&train, &VocabularyOptions::default())?;
     let test = timed("read the test file", || open_columns(test_path))?;
-    timed("encode the test file sentence by sentence", || {
-        encode(&encoder, &test)
-    });
-    timed("encode the training file sentence by sentence", || {
-        encode(&encoder, &train)
-    });
+    timed("encode the test file sentence by sentence", || encode(&encoder, &test));
+    timed("encode the training file sentence by sentence", || encode(&encoder, &train));
     println!("{} attributes", encoder.n_attributes());
     Ok(())
 }
@@ -76,10 +66,6 @@ fn timed<T>(name: &str, mut work: impl FnMut() -> T) -> T {
     }
     times.sort();
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    println!(
-        "{:8.2} ms (least {:8.2})  {name}",
-        ms(times[REPEATS / 2]),
-        ms(times[0])
-    );
+    println!("{:8.2} ms (least {:8.2})  {name}", ms(times[REPEATS / 2]), ms(times[0]));
     last.expect("there is at least one repeat")
 }

@@ -122,10 +122,7 @@ impl Corpus {
         let outside = self.values.intern("O");
         let mut replacements = BTreeMap::new();
         for (id, value) in (0_u32..).zip(self.values.iter()) {
-            if value
-                .split_once('-')
-                .is_some_and(|(_, other)| other != kind)
-            {
+            if value.split_once('-').is_some_and(|(_, other)| other != kind) {
                 replacements.insert(id, outside);
             }
         }
@@ -181,10 +178,7 @@ impl Corpus {
 
 impl<'a> Sentence<'a> {
     /// Returns the number of tokens.
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "a sentence that was read is never empty"
-    )]
+    #[allow(clippy::len_without_is_empty, reason = "a sentence that was read is never empty")]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
@@ -262,10 +256,7 @@ mod tests {
         let mut corpus = read_columns("test", text.as_bytes()).unwrap();
         corpus.only_type("NP");
         let sentence = corpus.sentence(0);
-        assert_eq!(
-            sentence.labels().collect::<Vec<_>>(),
-            ["B-NP", "I-NP", "O", "O", "O"]
-        );
+        assert_eq!(sentence.labels().collect::<Vec<_>>(), ["B-NP", "I-NP", "O", "O", "O"]);
         assert_eq!(sentence.column(4, 0), "B-VP");
     }
 }

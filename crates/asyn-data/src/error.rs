@@ -84,6 +84,14 @@ pub enum Error {
         /// What is wrong with the line.
         fault: TemplateFault,
     },
+    /// A model file is refused.
+    #[error("{name}: {fault}")]
+    Model {
+        /// The file.
+        name: String,
+        /// Why it is refused.
+        fault: ModelFault,
+    },
 }
 
 /// What is wrong with one line of a template.
@@ -118,6 +126,105 @@ pub enum TemplateFault {
         last: usize,
         /// The number of columns of the data, the label included.
         n_columns: usize,
+    },
+}
+
+/// Why a model file is refused, or cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelFault {
+    /// The file is shorter or longer than its header says.
+    #[error("expected a whole model file, found {actual} bytes that are cut short or too many")]
+    Length {
+        /// The number of bytes that were found.
+        actual: usize,
+    },
+    /// The header cannot be read.
+    #[error("expected a safetensors header: {0}")]
+    Header(safetensors::SafeTensorError),
+    /// The file is a safetensors file, and not one of asyn.
+    #[error("expected a model of asyn: the header has no {key}")]
+    Foreign {
+        /// The key that is missing.
+        key: &'static str,
+    },
+    /// The file has another version of the layout.
+    #[error("expected version {expected} of the model file, found {actual:?}")]
+    Version {
+        /// The version that can be read.
+        expected: &'static str,
+        /// The version of the file.
+        actual: String,
+    },
+    /// The file holds another sort of model.
+    #[error("expected a model of kind {expected:?}, found {actual:?}")]
+    Kind {
+        /// The kind that is needed.
+        expected: String,
+        /// The kind of the file.
+        actual: String,
+    },
+    /// The file was changed after it was written.
+    #[error("the file is damaged: its checksum is {actual}, and {expected} was written")]
+    Checksum {
+        /// The checksum in the header.
+        expected: String,
+        /// The checksum of the content.
+        actual: String,
+    },
+    /// A tensor holds something that is not a number.
+    #[error("expected finite numbers, found {value} in tensor {tensor:?} at {idx}")]
+    NotFinite {
+        /// The name of the tensor.
+        tensor: String,
+        /// The place in the tensor.
+        idx: usize,
+        /// What stands there.
+        value: f32,
+    },
+    /// A tensor has a type that model files do not use.
+    #[error("expected tensors of F32 or U8, found {actual} in tensor {tensor:?}")]
+    Type {
+        /// The name of the tensor.
+        tensor: String,
+        /// Its type.
+        actual: String,
+    },
+    /// A tensor has more or fewer numbers than its shape.
+    #[error(
+        "expected as many numbers as the shape {shape:?} has, found {actual} in tensor {tensor:?}"
+    )]
+    Shape {
+        /// The name of the tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// The number of its values.
+        actual: usize,
+    },
+    /// A name belongs to the container.
+    #[error("the name {name:?} is reserved")]
+    ReservedName {
+        /// The name.
+        name: String,
+    },
+    /// A tensor and a byte tensor have the same name.
+    #[error("the name {name:?} is used twice")]
+    NameTwice {
+        /// The name.
+        name: String,
+    },
+    /// A part that the model needs is not there.
+    #[error("expected {name}, which is missing")]
+    Missing {
+        /// The part.
+        name: &'static str,
+    },
+    /// A part of the model does not fit the others.
+    #[error("the content of {name} does not fit the other parts")]
+    Content {
+        /// The part.
+        name: &'static str,
     },
 }
 

@@ -1,8 +1,10 @@
 //! Corpora for asyn: readers, feature templates, vocabulary and encoding.
 
+pub mod conlleval;
 mod corpus;
 mod encoder;
 mod error;
+mod model_file;
 mod parallel;
 mod random;
 mod reader;
@@ -13,6 +15,7 @@ pub use corpus::{Corpus, Sentence};
 pub use encoder::{
     EncodeScratch, Encoded, EncodedCorpus, Encoder, UNKNOWN_LABEL, VocabularyOptions,
 };
-pub use error::{Error, Result, TemplateFault};
+pub use error::{Error, ModelFault, Result, TemplateFault};
+pub use model_file::{MODEL_VERSION, ModelFile, Tensor};
 pub use reader::{open_columns, read_columns};
 pub use template::{MAX_ROW, Template, Warning};

@@ -27,9 +27,7 @@ pub(crate) fn map<S, T: Send>(
         }
     };
     let mut done = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(n_items))
-            .map(|_| scope.spawn(take_items))
-            .collect();
+        let others: Vec<_> = (1..threads.min(n_items)).map(|_| scope.spawn(take_items)).collect();
         let mut done = take_items();
         for other in others {
             match other.join() {

@@ -34,11 +34,7 @@ pub fn open_columns(path: impl AsRef<Path>) -> Result<Corpus> {
     let name = path.display().to_string();
     match File::open(path) {
         Ok(file) => read_columns(&name, BufReader::new(file)),
-        Err(source) => Err(Error::Io {
-            action: "open",
-            name,
-            source,
-        }),
+        Err(source) => Err(Error::Io { action: "open", name, source }),
     }
 }
 
@@ -71,10 +67,7 @@ fn read_bytes(name: &str, mut input: impl BufRead) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     MultiGzDecoder::new(&bytes[..])
         .read_to_end(&mut text)
-        .map_err(|source| Error::Gzip {
-            name: name.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Error::Gzip { name: name.to_owned(), source })?;
     Ok(text)
 }
 
@@ -123,9 +116,7 @@ fn parse(name: &str, text: &str) -> Result<Corpus> {
         n_tokens += 1;
     }
     if n_tokens == 0 {
-        return Err(Error::Empty {
-            name: name.to_owned(),
-        });
+        return Err(Error::Empty { name: name.to_owned() });
     }
     if corpus.starts.last() != Some(&n_tokens) {
         corpus.starts.push(n_tokens);
@@ -150,9 +141,7 @@ fn cells(line: &str) -> impl Iterator<Item = &str> {
 fn separator(line: &str) -> char {
     let blank = [' ', '\t'];
     let found = line.trim_matches(blank).find(blank);
-    found.map_or(' ', |at| {
-        char::from(line.trim_matches(blank).as_bytes()[at])
-    })
+    found.map_or(' ', |at| char::from(line.trim_matches(blank).as_bytes()[at]))
 }
 
 fn line_of(bytes: &[u8], at: usize) -> u64 {

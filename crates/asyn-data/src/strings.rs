@@ -114,10 +114,7 @@ impl<'a> FromIterator<&'a str> for Strings {
     }
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "the table keeps 32 bits of the hash"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "the table keeps 32 bits of the hash")]
 fn hash(string: &str) -> u32 {
     let mut hasher = FxHasher::default();
     hasher.write(string.as_bytes());

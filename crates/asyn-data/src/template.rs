@@ -144,10 +144,7 @@ impl Template {
     /// | `np`       | word, tag, label | the same with tags −1 to +1: base noun phrases (Sun et al., 2008)   |
     ///
     /// All have transitions. `chunking` is the set that CRF++ and CRFsuite bring as their example.
-    #[allow(
-        clippy::missing_panics_doc,
-        reason = "the texts are constants, and tests parse them"
-    )]
+    #[allow(clippy::missing_panics_doc, reason = "the texts are constants, and tests parse them")]
     pub fn builtin(name: &str) -> Option<Self> {
         let text = match name {
             "word" => include_str!("../templates/word.template"),
@@ -183,9 +180,7 @@ impl Template {
                 });
                 continue;
             }
-            let namesake = self.lines[..later]
-                .iter()
-                .find(|other| self.id(other) == self.id(line));
+            let namesake = self.lines[..later].iter().find(|other| self.id(other) == self.id(line));
             if let Some(namesake) = namesake {
                 warnings.push(Warning::DuplicateId {
                     name: self.name.clone(),
@@ -197,9 +192,7 @@ impl Template {
             }
         }
         if !self.has_transitions && !self.shapes.iter().any(|shape| shape.is_edge) {
-            warnings.push(Warning::NoTransitions {
-                name: self.name.clone(),
-            });
+            warnings.push(Warning::NoTransitions { name: self.name.clone() });
         }
         Ok(warnings)
     }
@@ -250,11 +243,7 @@ impl Template {
     }
 
     fn error(&self, line: usize, fault: TemplateFault) -> Error {
-        Error::Template {
-            name: self.name.clone(),
-            line,
-            fault,
-        }
+        Error::Template { name: self.name.clone(), line, fault }
     }
 
     /// Returns what stands before the first colon, or before the first reference.
@@ -293,11 +282,7 @@ impl Template {
             self.shapes.push(shape);
             self.shapes.len() - 1
         });
-        self.lines.push(Line {
-            number,
-            references,
-            shape: shape_idx,
-        });
+        self.lines.push(Line { number, references, shape: shape_idx });
         Ok(())
     }
 }

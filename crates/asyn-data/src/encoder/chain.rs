@@ -52,8 +52,7 @@ impl Chain {
         };
         let cell = cell as usize;
         if cell >= self.first.len() {
-            self.first
-                .resize((cell + 1).max(2 * self.first.len()), NONE);
+            self.first.resize((cell + 1).max(2 * self.first.len()), NONE);
         }
         let last = self.further.len();
         if self.first[cell] == NONE {

@@ -77,10 +77,8 @@ impl Counted {
             || (),
             |(), shape| ShapeCount::new(template, plan, window, starts, shape, options),
         );
-        let mut ids: Vec<Vec<u32>> = shapes
-            .iter()
-            .map(|shape| vec![NONE; shape.n_attributes])
-            .collect();
+        let mut ids: Vec<Vec<u32>> =
+            shapes.iter().map(|shape| vec![NONE; shape.n_attributes]).collect();
         let mut ranked = Vec::new();
         for shape in &mut shapes {
             ranked.append(&mut shape.ranked);
@@ -98,12 +96,7 @@ impl Counted {
                 }
             })
             .collect();
-        Self {
-            examples,
-            n_rich: ranked.partition_point(|rank| !rank.is_plain),
-            shapes,
-            ids,
-        }
+        Self { examples, n_rich: ranked.partition_point(|rank| !rank.is_plain), shapes, ids }
     }
 
     /// Returns for each line of the template what gives the attribute id of a token.
@@ -113,17 +106,11 @@ impl Counted {
             .iter()
             .zip(&self.ids)
             .flat_map(|(shape, ids)| {
-                shape
-                    .lines
-                    .iter()
-                    .map(move |(line, locals)| (line, ids, locals))
+                shape.lines.iter().map(move |(line, locals)| (line, ids, locals))
             })
             .collect();
         lines.sort_unstable_by_key(|&(line_idx, ..)| line_idx);
-        lines
-            .into_iter()
-            .map(|(_, ids, locals)| CountedLine { ids, locals })
-            .collect()
+        lines.into_iter().map(|(_, ids, locals)| CountedLine { ids, locals }).collect()
     }
 }
 
@@ -189,11 +176,7 @@ impl ShapeCount {
             })
             .collect();
         ranked.sort_unstable();
-        Self {
-            ranked,
-            n_attributes: counts.len(),
-            lines,
-        }
+        Self { ranked, n_attributes: counts.len(), lines }
     }
 }
 

@@ -11,6 +11,7 @@ mod chain;
 mod count;
 mod encoded;
 mod rows;
+mod tensors;
 mod vocabulary;
 mod window;
 
@@ -48,12 +49,7 @@ pub struct VocabularyOptions {
 
 impl Default for VocabularyOptions {
     fn default() -> Self {
-        Self {
-            min_freq: 1,
-            rich_edges: false,
-            edge_min_freq: 11,
-            threads: 1,
-        }
+        Self { min_freq: 1, rich_edges: false, edge_min_freq: 11, threads: 1 }
     }
 }
 
@@ -141,13 +137,8 @@ impl Encoder {
                 limit: u64::from(u32::MAX),
                 actual: n_numbers,
             })?;
-        let encoder = Self::assemble(
-            template,
-            vocabulary,
-            label_ids,
-            counted.n_rich,
-            corpus.n_columns(),
-        );
+        let encoder =
+            Self::assemble(template, vocabulary, label_ids, counted.n_rich, corpus.n_columns());
         let examples = encoder.encode_counted(corpus, &counted, options.threads);
         Ok((encoder, examples))
     }
@@ -215,10 +206,7 @@ impl Encoder {
             let sentence = corpus.sentence(idx);
             let mut encoded = Encoded::default();
             self.encode_sentence(&sentence, scratch, &mut encoded);
-            encoded.labels = sentence
-                .labels()
-                .map(|label| self.label_id(label))
-                .collect();
+            encoded.labels = sentence.labels().map(|label| self.label_id(label)).collect();
             encoded
         });
         let mut unknown_labels = BTreeMap::new();
@@ -229,10 +217,7 @@ impl Encoder {
                 }
             }
         }
-        Ok(EncodedCorpus {
-            sentences,
-            unknown_labels,
-        })
+        Ok(EncodedCorpus { sentences, unknown_labels })
     }
 
     /// Checks that a corpus has the columns that [`Encoder::encode_sentence`] reads; it needs no label.
@@ -276,9 +261,8 @@ impl Encoder {
         rows.clear(sentence.len(), self.plan.lines.len());
         for (line_idx, (shape_idx, places)) in self.plan.lines.iter().enumerate() {
             let chain = self.vocabulary.chain(*shape_idx);
-            let ids = tokens
-                .clone()
-                .map(|token| chain.find(window.cells(places, self.plan.pad + token)));
+            let ids =
+                tokens.clone().map(|token| chain.find(window.cells(places, self.plan.pad + token)));
             rows.fill(line_idx, ids);
         }
         rows.write(encoded);
@@ -293,12 +277,8 @@ impl Encoder {
     ) -> Self {
         let plan = Plan::new(&template);
         let (before, after) = window::padding(plan.pad);
-        let find = |cells: &[String]| {
-            cells
-                .iter()
-                .map(|cell| vocabulary.values.find(cell))
-                .collect()
-        };
+        let find =
+            |cells: &[String]| cells.iter().map(|cell| vocabulary.values.find(cell)).collect();
         Self {
             before: find(&before),
             after: find(&after),
@@ -360,9 +340,7 @@ fn in_chunks<S>(
     let chunks = parallel::map(threads, n_chunks, scratch, |scratch, chunk| {
         let start = chunk * SENTENCES_AT_A_TIME;
         let end = n_sentences.min(start + SENTENCES_AT_A_TIME);
-        (start..end)
-            .map(|idx| work(scratch, idx))
-            .collect::<Vec<_>>()
+        (start..end).map(|idx| work(scratch, idx)).collect::<Vec<_>>()
     });
     chunks.into_iter().flatten().collect()
 }

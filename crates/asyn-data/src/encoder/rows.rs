@@ -59,9 +59,7 @@ impl Rows {
                 push_sorted(row, &mut encoded.attributes);
             }
             let end = u32::try_from(encoded.attributes.len());
-            encoded
-                .offsets
-                .push(end.expect("a sentence has far fewer than 2^32 attributes"));
+            encoded.offsets.push(end.expect("a sentence has far fewer than 2^32 attributes"));
         }
     }
 }

@@ -38,9 +38,7 @@ impl Plan {
         let mut columns: Vec<usize> = references().map(|reference| reference.column).collect();
         columns.sort_unstable();
         columns.dedup();
-        let pad = references()
-            .map(|reference| reference.row.unsigned_abs() as usize)
-            .max();
+        let pad = references().map(|reference| reference.row.unsigned_abs() as usize).max();
         let place = |reference: &Reference| Place {
             column_idx: columns.partition_point(|&column| column < reference.column),
             row: reference.row as isize,
@@ -50,11 +48,7 @@ impl Plan {
             .iter()
             .map(|line| (line.shape, line.references.iter().map(place).collect()))
             .collect();
-        Self {
-            pad: pad.unwrap_or(0),
-            lines,
-            columns,
-        }
+        Self { pad: pad.unwrap_or(0), lines, columns }
     }
 
     /// Returns where the tokens of sentence `sentence_idx` lie in the window of a whole corpus, in
@@ -99,10 +93,7 @@ impl Window {
 
 /// Returns the text of the padding cells: before the sentence from far to near, behind it from near to far.
 pub(super) fn padding(pad: usize) -> (Vec<String>, Vec<String>) {
-    let before = (1..=pad)
-        .rev()
-        .map(|distance| format!("_B-{distance}"))
-        .collect();
+    let before = (1..=pad).rev().map(|distance| format!("_B-{distance}")).collect();
     let after = (1..=pad).map(|distance| format!("_B+{distance}")).collect();
     (before, after)
 }
