@@ -6,6 +6,7 @@ mod encoder;
 mod error;
 mod model_file;
 mod parallel;
+pub mod planted;
 mod random;
 mod reader;
 mod strings;
