@@ -1,4 +1,49 @@
-//! Corpora for asyn: readers, feature templates, vocabulary and encoding.
+//! Corpora for asyn: column files in, numbers out, model files kept.
+//!
+//! | Type                          | What it is                                                     |
+//! | ----------------------------- | -------------------------------------------------------------- |
+//! | [`Corpus`], [`Sentence`]      | tokens in columns, from [`read_columns`] or [`open_columns`]   |
+//! | [`Template`]                  | the template language of CRF++, with a lint                    |
+//! | [`Encoder`], [`Encoded`]      | the frozen vocabulary, and a sentence as attribute ids         |
+//! | [`conlleval::Counts`]         | chunk scores as the classic scorer computes and prints them    |
+//! | [`planted::chunking`]         | corpora whose best possible score is known                     |
+//! | [`ModelFile`]                 | tensors, bytes and strings in one checked safetensors file     |
+//!
+//! From a corpus to examples, to a score and to a file:
+//!
+//! ```
+//! use asyn_data::conlleval::Counts;
+//! use asyn_data::{Encoder, ModelFile, Template, VocabularyOptions, planted};
+//!
+//! let planted = planted::chunking(300, 17);
+//! let (train, held_out) = planted.corpus().split(0.1, 1);
+//!
+//! let template = Template::builtin("chunking").expect("it comes with the crate");
+//! assert!(template.lint(train.n_columns())?.is_empty());
+//! let options = VocabularyOptions { rich_edges: true, threads: 2, ..Default::default() };
+//! let (encoder, examples) = Encoder::build(&train, template, &options)?;
+//! assert_eq!((examples.len(), examples[0].attributes_of(0).len()), (270, 19));
+//! assert!(encoder.n_rich() < encoder.n_attributes());
+//!
+//! // A model that always answers with the first label.
+//! let test = encoder.encode(&held_out, 2)?;
+//! let mut counts = Counts::with_labels(encoder.labels());
+//! for sentence in &test.sentences {
+//!     counts.add_ids(&sentence.labels, &vec![0; sentence.n_tokens()]);
+//! }
+//! assert!(counts.score().f1() < planted.best_score(&held_out).f1());
+//!
+//! let mut model = ModelFile::new("example");
+//! encoder.to_tensors(&mut model);
+//! let bytes = model.to_bytes()?;
+//! let loaded = Encoder::from_tensors(&ModelFile::from_bytes("memory", &bytes, "example")?, 1)?;
+//! assert_eq!(loaded.encode(&held_out, 1)?, test);
+//! # Ok::<(), asyn_data::Error>(())
+//! ```
+//!
+//! Everything here is read and computed the same way on every machine and with
+//! any number of threads. The crate prints nothing, and knows nothing of what
+//! the weights of a model mean.
 
 pub mod conlleval;
 mod corpus;

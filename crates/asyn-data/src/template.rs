@@ -229,7 +229,7 @@ impl Template {
     pub(crate) fn check_columns(&self, n_columns: usize) -> Result<()> {
         for line in &self.lines {
             for reference in &line.references {
-                if reference.column + 1 >= n_columns {
+                if reference.column >= n_columns.saturating_sub(1) {
                     let fault = TemplateFault::Column {
                         column: reference.column,
                         last: n_columns.saturating_sub(2),

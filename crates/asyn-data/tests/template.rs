@@ -1,6 +1,24 @@
 //! The template language: what is understood, what is refused and what is warned of.
 
 use asyn_data::{Error, Template, TemplateFault, Warning};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(17),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_text_is_parsed_or_refused(text in "([UB#x ]|%x|[\\[\\],:/0-9\n%-]|%x\\[-?[0-9]{1,3},[0-9]\\]){0,30}") {
+        if let Ok(template) = Template::parse("t", &text) {
+            let _ = template.lint(3);
+            prop_assert_eq!(Template::parse("t", template.text()).unwrap(), template);
+        }
+    }
+}
 
 fn fault(text: &str) -> (usize, TemplateFault) {
     match Template::parse("t", text).unwrap_err() {
