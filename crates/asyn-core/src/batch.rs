@@ -29,12 +29,7 @@ impl<'a, E> Batch<'a, E> {
     /// Makes a batch of the examples `ids` of `examples`.
     #[must_use]
     pub fn new(pass: u32, seed: u64, ids: &'a [u32], examples: &'a [E]) -> Self {
-        Self {
-            pass,
-            seed,
-            ids,
-            examples,
-        }
+        Self { pass, seed, ids, examples }
     }
 
     /// Returns the number of examples.
@@ -63,11 +58,6 @@ impl<'a, E> Batch<'a, E> {
     /// Returns the random stream of example `id` in this pass, for the model's own use.
     #[must_use]
     pub fn random(&self, id: u32) -> SplitMix64 {
-        SplitMix64::stream(
-            self.seed,
-            Purpose::Model,
-            u64::from(self.pass),
-            u64::from(id),
-        )
+        SplitMix64::stream(self.seed, Purpose::Model, u64::from(self.pass), u64::from(id))
     }
 }

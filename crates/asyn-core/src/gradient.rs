@@ -4,7 +4,7 @@
 //!
 //! | Part       | Adds                                   | Used for                    |
 //! | ---------- | -------------------------------------- | --------------------------- |
-//! | [`Spread`] | one pooled vector, to many rows        | sparse attributes of a token |
+//! | [`Spreads`] | vectors, each to a list of rows       | sparse attributes of tokens |
 //! | [`Sum`]    | a whole tensor, summed over examples   | small dense tensors          |
 //! | [`Outer`]  | `Xᵀ Δ`, kept as its two factors        | weight matrices              |
 //! | cells      | single values                          | anything else                |
@@ -21,11 +21,10 @@
 //! over are written far less often. `p₀` bounds the factor, so that a
 //! regulariser that is applied on touch stays a small step.
 
-use std::ops::Range;
-
 use crate::Real;
 use crate::layout::{Layout, TensorId};
 use crate::seed::SplitMix64;
+use crate::shared::Lists;
 
 /// The least probability with which a small spread is kept.
 ///
@@ -33,17 +32,47 @@ use crate::seed::SplitMix64;
 /// `γ λ = 0.1`, even for a row that occurs once.
 const LEAST_KEPT: Real = 0.125;
 
-/// One vector that is added to several rows of a tensor.
-#[derive(Debug, Clone, Copy)]
-pub struct Spread<'a> {
-    /// The tensor whose rows are meant.
-    pub tensor: TensorId,
-    /// The rows, ascending.
-    pub rows: &'a [u32],
-    /// The vector, as long as the tensor's stride.
-    pub values: &'a [Real],
-    /// The factor of the vector: 1, or more after a stochastic sparse write.
-    pub scale: Real,
+/// Vectors, each of which is added to a list of rows of one tensor.
+#[derive(Debug, Clone)]
+pub struct Spreads {
+    tensor: TensorId,
+    rows: Vec<u32>,
+    offsets: Vec<u32>,
+    scales: Vec<Real>,
+    values: Vec<Real>,
+}
+
+impl Spreads {
+    /// Returns the tensor whose rows are meant.
+    #[must_use]
+    pub fn tensor(&self) -> TensorId {
+        self.tensor
+    }
+
+    /// Returns the rows, one list for each vector.
+    #[must_use]
+    pub fn lists(&self) -> Lists<'_> {
+        Lists::new(&self.rows, &self.offsets)
+    }
+
+    /// Returns the factor of each vector: 1, or more after a stochastic sparse write.
+    #[must_use]
+    pub fn scales(&self) -> &[Real] {
+        &self.scales
+    }
+
+    /// Returns the vectors, one after another, each as long as the tensor's stride.
+    #[must_use]
+    pub fn values(&self) -> &[Real] {
+        &self.values
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.offsets.truncate(1);
+        self.scales.clear();
+        self.values.clear();
+    }
 }
 
 /// The gradient of a whole tensor, summed over examples.
@@ -70,20 +99,10 @@ pub struct Outer {
     pub n: usize,
 }
 
-#[derive(Debug, Clone)]
-struct SpreadPart {
-    tensor: TensorId,
-    rows: Range<usize>,
-    values: Range<usize>,
-    scale: Real,
-}
-
 /// The gradient of the loss of one or more examples.
 #[derive(Debug, Clone)]
 pub struct Gradient {
-    pool: Vec<Real>,
-    rows: Vec<u32>,
-    spreads: Vec<SpreadPart>,
+    spreads: Vec<Spreads>,
     sums: Vec<Sum>,
     outers: Vec<Outer>,
     cells: Vec<(TensorId, u32, Real)>,
@@ -98,8 +117,6 @@ impl Gradient {
     #[must_use]
     pub fn new(threshold: Real) -> Self {
         Self {
-            pool: Vec::new(),
-            rows: Vec::new(),
             spreads: Vec::new(),
             sums: Vec::new(),
             outers: Vec::new(),
@@ -138,36 +155,25 @@ impl Gradient {
         if rows.is_empty() {
             return;
         }
-        let Some(scale) = self.lottery(values) else {
-            return;
+        let Some(scale) = self.lottery(values) else { return };
+        let at = self.spreads.iter().position(|spreads| spreads.tensor == tensor);
+        let spreads = match at {
+            Some(at) => &mut self.spreads[at],
+            None => self.start_spreads(tensor),
         };
-        let first_row = self.rows.len();
-        let first_value = self.pool.len();
-        self.rows.extend_from_slice(rows);
-        self.pool.extend_from_slice(values);
-        self.spreads.push(SpreadPart {
-            tensor,
-            rows: first_row..self.rows.len(),
-            values: first_value..self.pool.len(),
-            scale,
-        });
+        spreads.rows.extend_from_slice(rows);
+        spreads.offsets.push(u32::try_from(spreads.rows.len()).expect("a step has few rows"));
+        spreads.scales.push(scale);
+        spreads.values.extend_from_slice(values);
     }
 
     /// Returns the sum of a whole tensor, to be added to; 0 where nothing was added yet.
     pub fn sum(&mut self, layout: &Layout, tensor: TensorId) -> &mut [Real] {
-        let at = self
-            .sums
-            .iter()
-            .position(|sum| sum.tensor == tensor)
-            .unwrap_or_else(|| {
-                let values = vec![0.0; layout.tensor(tensor).stored_len()];
-                self.sums.push(Sum {
-                    tensor,
-                    values,
-                    n_examples: 0,
-                });
-                self.sums.len() - 1
-            });
+        let at = self.sums.iter().position(|sum| sum.tensor == tensor).unwrap_or_else(|| {
+            let values = vec![0.0; layout.tensor(tensor).stored_len()];
+            self.sums.push(Sum { tensor, values, n_examples: 0 });
+            self.sums.len() - 1
+        });
         &mut self.sums[at].values
     }
 
@@ -180,23 +186,11 @@ impl Gradient {
         if n == 0 {
             return;
         }
-        assert!(
-            x.len().is_multiple_of(n) && delta.len().is_multiple_of(n),
-            "ragged factors"
-        );
-        let at = self
-            .outers
-            .iter()
-            .position(|outer| outer.tensor == tensor)
-            .unwrap_or_else(|| {
-                self.outers.push(Outer {
-                    tensor,
-                    x: Vec::new(),
-                    delta: Vec::new(),
-                    n: 0,
-                });
-                self.outers.len() - 1
-            });
+        assert!(x.len().is_multiple_of(n) && delta.len().is_multiple_of(n), "ragged factors");
+        let at = self.outers.iter().position(|outer| outer.tensor == tensor).unwrap_or_else(|| {
+            self.outers.push(Outer { tensor, x: Vec::new(), delta: Vec::new(), n: 0 });
+            self.outers.len() - 1
+        });
         let outer = &mut self.outers[at];
         outer.x.extend_from_slice(x);
         outer.delta.extend_from_slice(delta);
@@ -209,14 +203,10 @@ impl Gradient {
         self.cells.push((tensor, index, value));
     }
 
-    /// Returns the parts that go to rows.
-    pub fn spreads(&self) -> impl Iterator<Item = Spread<'_>> {
-        self.spreads.iter().map(|part| Spread {
-            tensor: part.tensor,
-            rows: &self.rows[part.rows.clone()],
-            values: &self.pool[part.values.clone()],
-            scale: part.scale,
-        })
+    /// Returns the parts that go to rows, one for each tensor.
+    #[must_use]
+    pub fn spreads(&self) -> &[Spreads] {
+        &self.spreads
     }
 
     /// Returns the sums of whole tensors.
@@ -239,9 +229,7 @@ impl Gradient {
 
     /// Empties all parts but the sums, at the cost of what was added.
     pub fn clear(&mut self) {
-        self.pool.clear();
-        self.rows.clear();
-        self.spreads.clear();
+        self.spreads.iter_mut().for_each(Spreads::clear);
         for outer in &mut self.outers {
             outer.x.clear();
             outer.delta.clear();
@@ -266,12 +254,17 @@ impl Gradient {
     ///
     /// Panics if `out` is shorter than the layout.
     pub fn add_to(&self, layout: &Layout, out: &mut [f64]) {
-        for spread in self.spreads() {
-            let start = layout.tensor(spread.tensor).start;
-            for &row in spread.rows {
-                let at = start + row as usize * spread.values.len();
-                for (out, &value) in out[at..].iter_mut().zip(spread.values) {
-                    *out += f64::from(spread.scale * value);
+        for spreads in &self.spreads {
+            let start = layout.tensor(spreads.tensor).start;
+            let lists = spreads.lists();
+            for (i, &scale) in spreads.scales.iter().enumerate() {
+                let stride = spreads.values.len() / lists.len();
+                let values = &spreads.values[i * stride..][..stride];
+                for &row in lists.get(i) {
+                    let at = start + row as usize * stride;
+                    for (out, &value) in out[at..].iter_mut().zip(values) {
+                        *out += f64::from(scale * value);
+                    }
                 }
             }
         }
@@ -285,11 +278,7 @@ impl Gradient {
             let (inputs, columns) = layout.tensor(outer.tensor).dim();
             let start = layout.tensor(outer.tensor).start;
             let padded = columns.next_multiple_of(16);
-            for (x, delta) in outer
-                .x
-                .chunks_exact(inputs)
-                .zip(outer.delta.chunks_exact(padded))
-            {
+            for (x, delta) in outer.x.chunks_exact(inputs).zip(outer.delta.chunks_exact(padded)) {
                 for (panel, delta) in delta.chunks_exact(16).enumerate() {
                     for (input, &x) in x.iter().enumerate() {
                         let at = start + (panel * inputs + input) * 16;
@@ -303,6 +292,18 @@ impl Gradient {
         for &(tensor, index, value) in &self.cells {
             out[layout.tensor(tensor).start + index as usize] += f64::from(value);
         }
+    }
+
+    #[cold]
+    fn start_spreads(&mut self, tensor: TensorId) -> &mut Spreads {
+        self.spreads.push(Spreads {
+            tensor,
+            rows: Vec::new(),
+            offsets: vec![0],
+            scales: Vec::new(),
+            values: Vec::new(),
+        });
+        self.spreads.last_mut().expect("it was just pushed")
     }
 
     /// Returns the factor with which `values` are kept, or `None` if they are skipped.
@@ -328,18 +329,10 @@ fn largest_magnitude(values: &[Real]) -> Real {
     let mut largest = [0.0 as Real; 8];
     for chunk in chunks {
         for (largest, &value) in largest.iter_mut().zip(chunk) {
-            *largest = if value.abs() > *largest {
-                value.abs()
-            } else {
-                *largest
-            };
+            *largest = if value.abs() > *largest { value.abs() } else { *largest };
         }
     }
-    rest.iter()
-        .copied()
-        .map(Real::abs)
-        .chain(largest)
-        .fold(0.0, Real::max)
+    rest.iter().copied().map(Real::abs).chain(largest).fold(0.0, Real::max)
 }
 
 #[cfg(test)]
@@ -359,7 +352,7 @@ mod tests {
         for _ in 0..n {
             gradient.clear();
             gradient.add_rows(tensor, &[0], &values);
-            kept += gradient.spreads().count();
+            kept += gradient.spreads().first().map_or(0, |spreads| spreads.scales().len());
             gradient.add_to(&layout, &mut sum);
         }
         let mean = sum[0] / f64::from(n);
@@ -368,10 +361,7 @@ mod tests {
             (mean - 0.003).abs() < 5.0 * 0.003 * (0.85f64 / 0.15 / f64::from(n)).sqrt(),
             "{mean}"
         );
-        assert!(
-            (0.14..0.16).contains(&(f64::from(kept as u32) / f64::from(n))),
-            "{kept}"
-        );
+        assert!((0.14..0.16).contains(&(f64::from(kept as u32) / f64::from(n))), "{kept}");
     }
 
     #[test]

@@ -149,14 +149,7 @@ impl Layout {
     /// Panics if the name is taken.
     pub fn rows(&mut self, name: &str, rows: usize, width: usize) -> TensorId {
         let stride = width.next_multiple_of(ROW_UNIT);
-        self.push(
-            name,
-            Shape::Rows {
-                rows,
-                width,
-                stride,
-            },
-        )
+        self.push(name, Shape::Rows { rows, width, stride })
     }
 
     /// Adds a matrix that is touched as a whole.
@@ -233,12 +226,8 @@ impl Layout {
     pub fn export(&self, weights: &SharedWeights, id: TensorId) -> Array2<Real> {
         let tensor = self.tensor(id);
         let mut stored = vec![0.0; tensor.stored_len()];
-        weights
-            .view(tensor.start, stored.len())
-            .read_into(&mut stored);
-        Array2::from_shape_fn(tensor.dim(), |(row, column)| {
-            stored[tensor.offset(row, column)]
-        })
+        weights.view(tensor.start, stored.len()).read_into(&mut stored);
+        Array2::from_shape_fn(tensor.dim(), |(row, column)| stored[tensor.offset(row, column)])
     }
 
     /// Copies a plain row-major matrix into its place in `weights`; padding becomes 0.
@@ -248,12 +237,7 @@ impl Layout {
     /// Panics if `weights` is shorter than the layout, or if the matrix has another shape.
     pub fn import(&self, weights: &mut SharedWeights, id: TensorId, matrix: &Array2<Real>) {
         let tensor = self.tensor(id);
-        assert_eq!(
-            matrix.dim(),
-            tensor.dim(),
-            "the shape of tensor {}",
-            tensor.name
-        );
+        assert_eq!(matrix.dim(), tensor.dim(), "the shape of tensor {}", tensor.name);
         let stored = &mut weights.as_mut_slice()[tensor.start..][..tensor.stored_len()];
         stored.fill(0.0);
         for ((row, column), &value) in matrix.indexed_iter() {
@@ -262,17 +246,10 @@ impl Layout {
     }
 
     fn push(&mut self, name: &str, shape: Shape) -> TensorId {
-        assert!(
-            self.tensors.iter().all(|t| t.name != name),
-            "two tensors named {name}"
-        );
+        assert!(self.tensors.iter().all(|t| t.name != name), "two tensors named {name}");
         let id = TensorId(u32::try_from(self.tensors.len()).expect("a model has few tensors"));
-        let tensor = Tensor {
-            name: name.to_owned(),
-            shape,
-            start: self.len,
-            first_block: self.n_blocks,
-        };
+        let tensor =
+            Tensor { name: name.to_owned(), shape, start: self.len, first_block: self.n_blocks };
         self.len = (self.len + tensor.stored_len()).next_multiple_of(LINE);
         self.n_blocks += tensor.n_blocks();
         self.tensors.push(tensor);

@@ -21,7 +21,7 @@ mod worker;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
-pub use gradient::{Gradient, Outer, Spread, Sum};
+pub use gradient::{Gradient, Outer, Spreads, Sum};
 pub use layout::{Layout, Shape, Tensor, TensorId};
 pub use model::{Decode, Model};
 pub use observer::{Checkpoint, Event, Observer, PassReport, Quiet};

@@ -65,9 +65,7 @@ pub(crate) trait Source {
 
 impl std::fmt::Debug for Quiet<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Quiet")
-            .field("is_fresh", &self.is_fresh)
-            .finish_non_exhaustive()
+        f.debug_struct("Quiet").field("is_fresh", &self.is_fresh).finish_non_exhaustive()
     }
 }
 
@@ -76,9 +74,7 @@ impl Quiet<'_> {
     ///
     /// Computed at the first call, into memory that is reused from pass to pass.
     pub fn weights(&mut self) -> &SharedWeights {
-        let out = self
-            .readout
-            .get_or_insert_with(|| SharedWeights::zeroed(self.source.len()));
+        let out = self.readout.get_or_insert_with(|| SharedWeights::zeroed(self.source.len()));
         if !self.is_fresh {
             self.source.readout(out);
             self.is_fresh = true;

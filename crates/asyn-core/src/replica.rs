@@ -99,46 +99,23 @@ impl Replica {
         }
         let shares = parts.iter().flat_map(Part::shares).collect();
         let tables = (0..n_tables)
-            .map(|_| Local {
-                copy: SharedWeights::zeroed(end),
-                base: vec![0.0; end],
-            })
+            .map(|_| Local { copy: SharedWeights::zeroed(end), base: vec![0.0; end] })
             .collect();
         let merge_every = replicas.merge_every.max(1) as usize;
-        Self {
-            parts,
-            tables,
-            shares,
-            merge_every,
-            next: 0,
-            step: 0,
-        }
+        Self { parts, tables, shares, merge_every, next: 0, step: 0 }
     }
 
-    /// Returns the number of hot rows of a tensor, and the local copy of them.
+    /// Returns the local copy of the hot rows of a tensor.
     #[inline]
-    pub(crate) fn rows(&self, table: usize, tensor: TensorId) -> Option<(u32, RowsView<'_>)> {
-        let part = self
-            .parts
-            .iter()
-            .find(|part| part.tensor == tensor && part.hot > 0)?;
-        let view = self.tables[table]
-            .copy
-            .rows(part.local.start, part.hot as usize, part.stride);
-        Some((part.hot, view))
+    pub(crate) fn rows(&self, table: usize, tensor: TensorId) -> Option<RowsView<'_>> {
+        let part = self.parts.iter().find(|part| part.tensor == tensor && part.hot > 0)?;
+        Some(self.tables[table].copy.rows(part.local.start, part.hot as usize, part.stride))
     }
 
     /// Returns the local copy of a whole tensor.
     pub(crate) fn whole(&self, table: usize, tensor: TensorId) -> Option<WeightsView<'_>> {
-        let part = self
-            .parts
-            .iter()
-            .find(|part| part.tensor == tensor && part.hot == 0)?;
-        Some(
-            self.tables[table]
-                .copy
-                .view(part.local.start, part.local.len()),
-        )
+        let part = self.parts.iter().find(|part| part.tensor == tensor && part.hot == 0)?;
+        Some(self.tables[table].copy.view(part.local.start, part.local.len()))
     }
 
     /// Merges as many shares as keep all of them merged once in `merge_every` steps;
@@ -151,11 +128,7 @@ impl Replica {
             whole |= self.shares[at].whole;
             self.merge(at, shared);
         }
-        self.next = if self.step == self.merge_every {
-            0
-        } else {
-            until
-        };
+        self.next = if self.step == self.merge_every { 0 } else { until };
         whole
     }
 
@@ -174,25 +147,16 @@ impl Replica {
             for part in &self.parts {
                 let base = &mut local.base[part.local.clone()];
                 shared.view(part.shared_start, base.len()).read_into(base);
-                local
-                    .copy
-                    .view(part.local.start, base.len())
-                    .write_from(base);
+                local.copy.view(part.local.start, base.len()).write_from(base);
             }
         }
     }
 
     fn merge(&mut self, at: usize, shared: &[&SharedWeights]) {
-        let Share {
-            local: range,
-            shared_start,
-            ..
-        } = &self.shares[at];
+        let Share { local: range, shared_start, .. } = &self.shares[at];
         for (local, shared) in self.tables.iter_mut().zip(shared) {
             let copy = local.copy.view(range.start, range.len());
-            shared
-                .view(*shared_start, range.len())
-                .merge(&copy, &mut local.base[range.clone()]);
+            shared.view(*shared_start, range.len()).merge(&copy, &mut local.base[range.clone()]);
         }
     }
 }
@@ -223,25 +187,16 @@ mod tests {
     fn two_replicas_merge_to_the_sum_of_their_changes() {
         let (layout, rows, dense) = fixture();
         let shared = SharedWeights::zeroed(layout.len());
-        shared
-            .view(0, layout.len())
-            .write_from(&vec![1.0; layout.len()]);
-        let replicas = Replicas {
-            rows: 10,
-            merge_every: 4,
-        };
+        shared.view(0, layout.len()).write_from(&vec![1.0; layout.len()]);
+        let replicas = Replicas { rows: 10, merge_every: 4 };
         let mut first = Replica::new(&layout, replicas, 1);
         let mut second = Replica::new(&layout, replicas, 1);
         first.refresh(&[&shared]);
         second.refresh(&[&shared]);
-        let (hot, view) = first.rows(0, rows).expect("replicated");
-        assert_eq!(hot, 10);
+        let view = first.rows(0, rows).expect("replicated");
+        assert_eq!(view.n_rows(), 10);
         view.add_rows(&[3], 1.0, &[2.0; 24]);
-        second
-            .rows(0, rows)
-            .expect("replicated")
-            .1
-            .add_rows(&[3, 4], 1.0, &[3.0; 24]);
+        second.rows(0, rows).expect("replicated").add_rows(&[3, 4], 1.0, &[3.0; 24]);
         second.whole(0, dense).expect("replicated").set(5, 9.0);
         first.flush(&[&shared]);
         second.flush(&[&shared]);
@@ -249,10 +204,7 @@ mod tests {
         assert_eq!([seen(3), seen(4), seen(5)], [6.0, 4.0, 1.0]);
         assert_eq!(shared.view(layout.tensor(dense).start, 16).get(5), 9.0);
         // The second replica saw the first one's change when it merged.
-        assert_eq!(
-            second.rows(0, rows).expect("replicated").1.row(3).get(0),
-            6.0
-        );
+        assert_eq!(second.rows(0, rows).expect("replicated").row(3).get(0), 6.0);
     }
 
     #[test]
@@ -260,16 +212,9 @@ mod tests {
         let (layout, rows, _) = fixture();
         let shared = SharedWeights::zeroed(layout.len());
         for merge_every in [1, 3, 16, 64] {
-            let mut replica = Replica::new(
-                &layout,
-                Replicas {
-                    rows: 100,
-                    merge_every,
-                },
-                1,
-            );
+            let mut replica = Replica::new(&layout, Replicas { rows: 100, merge_every }, 1);
             replica.refresh(&[&shared]);
-            let view = replica.rows(0, rows).expect("replicated").1;
+            let view = replica.rows(0, rows).expect("replicated");
             for row in 0..100 {
                 view.add_rows(&[row], 1.0, &[1.0; 24]);
             }
@@ -279,10 +224,7 @@ mod tests {
             }
             let mut all = vec![0.0; 2400];
             shared.view(0, 2400).read_into(&mut all);
-            assert!(
-                all.iter().all(|&value| value == before + 1.0),
-                "merge_every {merge_every}"
-            );
+            assert!(all.iter().all(|&value| value == before + 1.0), "merge_every {merge_every}");
         }
     }
 }

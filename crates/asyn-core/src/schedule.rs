@@ -44,10 +44,7 @@ pub enum Schedule {
 impl Schedule {
     /// Returns the step size after `passes` passes.
     #[must_use]
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "a step size needs no more than f32"
-    )]
+    #[allow(clippy::cast_possible_truncation, reason = "a step size needs no more than f32")]
     pub fn rate(&self, passes: f64) -> Real {
         match *self {
             Self::Constant { rate } => rate,

@@ -54,9 +54,7 @@ impl SplitMix64 {
     pub fn stream(seed: u64, purpose: Purpose, a: u64, b: u64) -> Self {
         let state = [purpose as u64, a, b]
             .into_iter()
-            .fold(mix(seed), |state, part| {
-                mix(state ^ mix(part.wrapping_add(GOLDEN_GAMMA)))
-            });
+            .fold(mix(seed), |state, part| mix(state ^ mix(part.wrapping_add(GOLDEN_GAMMA))));
         Self { state }
     }
 
@@ -80,10 +78,7 @@ impl SplitMix64 {
         let threshold = bound.wrapping_neg() % bound;
         loop {
             let product = u128::from(self.next_u64()) * u128::from(bound);
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "the low half is what is compared"
-            )]
+            #[allow(clippy::cast_possible_truncation, reason = "the low half is what is compared")]
             let low = product as u64;
             if low >= threshold {
                 return (product >> 64) as u64;
@@ -101,10 +96,7 @@ impl SplitMix64 {
     /// Puts `items` into a uniformly random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "the draw is at most `last`"
-            )]
+            #[allow(clippy::cast_possible_truncation, reason = "the draw is at most `last`")]
             let other = self.below(last as u64 + 1) as usize;
             items.swap(last, other);
         }
@@ -113,10 +105,7 @@ impl SplitMix64 {
 
 /// The generator serves the distributions of `ndarray-rand`.
 impl RngCore for SplitMix64 {
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the upper half is kept on purpose"
-    )]
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half is kept on purpose")]
     fn next_u32(&mut self) -> u32 {
         (SplitMix64::next_u64(self) >> 32) as u32
     }

@@ -26,10 +26,7 @@ use crate::update::{Step, Update};
 use crate::worker::{Private, Read, Worker};
 
 /// A part of a pass, ready to be run by a strategy.
-#[allow(
-    missing_debug_implementations,
-    reason = "models and examples need not be printable"
-)]
+#[allow(missing_debug_implementations, reason = "models and examples need not be printable")]
 pub struct Segment<'a, M: Model, U: Update> {
     /// The model.
     pub model: &'a M,
@@ -85,10 +82,7 @@ enum Memory {
 }
 
 impl<'a, M: Model, U: Update> Segment<'a, M, U> {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "called once, by the trainer, with named values"
-    )]
+    #[allow(clippy::too_many_arguments, reason = "called once, by the trainer, with named values")]
     pub(crate) fn new(
         model: &'a M,
         update: &'a U,
@@ -131,9 +125,7 @@ impl<'a, M: Model, U: Update> Segment<'a, M, U> {
     /// the other workers end soon.
     #[must_use]
     pub fn stop_on_panic(&self) -> StopOnPanic<'_> {
-        StopOnPanic {
-            stopped: &self.stopped,
-        }
+        StopOnPanic { stopped: &self.stopped }
     }
 
     /// Draws the next examples for a step.
@@ -194,10 +186,7 @@ impl<W> Lane<W> {
 }
 
 /// One worker's loop over a segment.
-#[allow(
-    missing_debug_implementations,
-    reason = "models and examples need not be printable"
-)]
+#[allow(missing_debug_implementations, reason = "models and examples need not be printable")]
 pub struct Stepper<'a, M: Model, U: Update> {
     segment: &'a Segment<'a, M, U>,
     worker: Worker<'a>,
@@ -227,13 +216,8 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             Memory::Snapshot(snapshot) => Private::Snapshot(snapshot),
             Memory::Replica(replica) => Private::Replica(replica),
         };
-        let mut worker = Worker::new(
-            index,
-            segment.model.layout(),
-            tables,
-            segment.access.write,
-            private,
-        );
+        let mut worker =
+            Worker::new(index, segment.model.layout(), tables, segment.access.write, private);
         worker.refresh();
         Self {
             segment,
@@ -243,10 +227,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             touched: &mut lane.touched,
             tally: &mut lane.tally,
             drawn: 0..0,
-            step: Step {
-                ticket: 0,
-                writes_sums: true,
-            },
+            step: Step { ticket: 0, writes_sums: true },
             since_sums: 0,
         }
     }
@@ -263,9 +244,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         if self.worker.reads_snapshot() {
             let batch = self.batch();
             self.touched.clear();
-            self.segment
-                .model
-                .touched(&batch, self.workspace, self.touched);
+            self.segment.model.touched(&batch, self.workspace, self.touched);
             self.worker.plan_snapshot(self.touched);
         }
         true
@@ -284,9 +263,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             ticket: self.segment.first_ticket + self.drawn.start as u64,
             writes_sums: self.since_sums >= self.segment.access.sums_every.get(),
         };
-        self.segment
-            .update
-            .prepare(self.segment.state, &self.step, &mut self.worker);
+        self.segment.update.prepare(self.segment.state, &self.step, &mut self.worker);
         self.gradient.clear();
         if self.segment.access.sparse_threshold > 0.0 {
             self.gradient.set_random(SplitMix64::stream(
@@ -297,9 +274,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             ));
         }
         self.tally.loss +=
-            self.segment
-                .model
-                .gradient(&self.worker, &batch, self.workspace, self.gradient);
+            self.segment.model.gradient(&self.worker, &batch, self.workspace, self.gradient);
         self.gradient.count_examples(batch.len());
         self.tally.examples += batch.len() as u64;
         self.tally.steps += 1;
@@ -338,12 +313,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
     }
 
     fn apply(&mut self) {
-        self.segment.update.apply(
-            self.segment.state,
-            &self.step,
-            self.gradient,
-            &mut self.worker,
-        );
+        self.segment.update.apply(self.segment.state, &self.step, self.gradient, &mut self.worker);
         if self.step.writes_sums {
             self.gradient.clear_sums();
             self.worker.bump_whole_version();
@@ -353,11 +323,6 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
 
     fn batch(&self) -> Batch<'a, M::Example> {
         let segment = self.segment;
-        Batch::new(
-            segment.pass,
-            segment.seed,
-            &segment.order[self.drawn.clone()],
-            segment.examples,
-        )
+        Batch::new(segment.pass, segment.seed, &segment.order[self.drawn.clone()], segment.examples)
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::Real;
 use crate::layout::{Layout, Shape, TensorId};
-use crate::shared::{PanelView, RowsView, SharedWeights, WeightsView};
+use crate::shared::{Lists, PanelView, RowsView, SharedWeights, WeightsView};
 use crate::touched::Touched;
 
 /// Marks a row that is not in the snapshot.
@@ -54,10 +54,7 @@ impl Snapshot {
                 }
             })
             .collect();
-        Self {
-            tensors,
-            slots: std::cell::RefCell::default(),
-        }
+        Self { tensors, slots: std::cell::RefCell::default() }
     }
 
     /// Decides what the next copy holds: each touched block once.
@@ -98,9 +95,7 @@ impl Snapshot {
             let copy = &mut copied.copy.as_mut_slice()[..copied.len];
             match tensor.shape {
                 Shape::Rows { rows, stride, .. } => {
-                    weights
-                        .rows(tensor.start, rows, stride)
-                        .copy_rows(&copied.rows, copy);
+                    weights.rows(tensor.start, rows, stride).copy_rows(&copied.rows, copy);
                 }
                 Shape::Dense { .. } | Shape::Panels { .. } if copied.whole => {
                     weights.view(tensor.start, copied.len).read_into(copy);
@@ -110,12 +105,19 @@ impl Snapshot {
         }
     }
 
-    pub(crate) fn sum_rows(&self, tensor: TensorId, rows: &[u32], out: &mut [Real]) {
+    pub(crate) fn sum_lists(
+        &self,
+        tensor: TensorId,
+        lists: Lists<'_>,
+        out: &mut [Real],
+        width: usize,
+    ) {
         let copied = &self.tensors[tensor.index()];
         let mut slots = self.slots.borrow_mut();
         slots.clear();
-        slots.extend(rows.iter().map(|&row| copied.slot(row)));
-        copied.rows_view().sum_rows(&slots, out);
+        slots.extend(lists.ids().iter().map(|&row| copied.slot(row)));
+        let slots = Lists::new(&slots, lists.offsets());
+        copied.rows_view().sum_lists(None, slots, out, width);
     }
 
     pub(crate) fn row(&self, tensor: TensorId, row: u32) -> WeightsView<'_> {
@@ -125,19 +127,13 @@ impl Snapshot {
 
     pub(crate) fn whole(&self, tensor: TensorId) -> WeightsView<'_> {
         let copied = &self.tensors[tensor.index()];
-        assert!(
-            copied.whole,
-            "a tensor was read that the model did not list as touched"
-        );
+        assert!(copied.whole, "a tensor was read that the model did not list as touched");
         copied.copy.view(0, copied.len)
     }
 
     pub(crate) fn panels(&self, tensor: TensorId) -> PanelView<'_> {
         let copied = &self.tensors[tensor.index()];
-        assert!(
-            copied.whole,
-            "a tensor was read that the model did not list as touched"
-        );
+        assert!(copied.whole, "a tensor was read that the model did not list as touched");
         let Shape::Panels { inputs, columns } = copied.shape else {
             panic!("the tensor is not made of panels");
         };
@@ -148,10 +144,7 @@ impl Snapshot {
 impl Copied {
     fn slot(&self, row: u32) -> u32 {
         let slot = self.slot_of[row as usize];
-        assert!(
-            slot != ABSENT,
-            "row {row} was read, which the model did not list as touched"
-        );
+        assert!(slot != ABSENT, "row {row} was read, which the model did not list as touched");
         slot
     }
 

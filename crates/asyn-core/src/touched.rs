@@ -31,9 +31,7 @@ impl Touched {
 
     /// Returns the rows, in groups of one tensor each.
     pub fn rows(&self) -> impl Iterator<Item = (TensorId, &[u32])> {
-        self.groups
-            .iter()
-            .map(|(tensor, range)| (*tensor, &self.rows[range.clone()]))
+        self.groups.iter().map(|(tensor, range)| (*tensor, &self.rows[range.clone()]))
     }
 
     /// Returns the tensors that are read as a whole.

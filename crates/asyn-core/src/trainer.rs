@@ -67,17 +67,10 @@ impl Trainer {
     /// Starts a builder with one serial worker, ten passes and seed 1.
     #[must_use]
     pub fn builder() -> TrainerBuilder<Serial, Sgd> {
-        let schedule = crate::Schedule::Exponential {
-            rate: 0.1,
-            factor: 0.9,
-        };
+        let schedule = crate::Schedule::Exponential { rate: 0.1, factor: 0.9 };
         TrainerBuilder {
             strategy: Serial,
-            update: Sgd {
-                schedule,
-                l2: 1.0,
-                averaging: crate::Averaging::Off,
-            },
+            update: Sgd { schedule, l2: 1.0, averaging: crate::Averaging::Off },
             threads: 1,
             passes: 10,
             seed: 1,
@@ -214,11 +207,7 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
         let at_least_one = |setting, value: u64| {
             let actual = value.to_string();
             if value == 0 {
-                Err(Error::Setting {
-                    setting,
-                    expected: "at least 1",
-                    actual,
-                })
+                Err(Error::Setting { setting, expected: "at least 1", actual })
             } else {
                 Ok(())
             }
@@ -324,10 +313,7 @@ impl<S: Strategy, U: Update> Trainer<S, U> {
             return Err(Error::NoExamples);
         }
         let mut run = Run::start(self, model, examples, weights, checkpoint)?;
-        let mut outcome = Outcome {
-            passes: Vec::new(),
-            stopped: false,
-        };
+        let mut outcome = Outcome { passes: Vec::new(), stopped: false };
         while run.pass < self.passes && !outcome.stopped {
             let order = self.order(examples.len(), run.pass);
             while run.done < order.len() {
@@ -359,9 +345,9 @@ impl<S: Strategy, U: Update> Trainer<S, U> {
                 random.shuffle(&mut order);
                 order
             }
-            Sampling::WithReplacement => (0..n_examples)
-                .map(|_| random.below(n_examples as u64) as u32)
-                .collect(),
+            Sampling::WithReplacement => {
+                (0..n_examples).map(|_| random.below(n_examples as u64) as u32).collect()
+            }
         }
     }
 }
@@ -397,47 +383,29 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let layout = model.layout();
         let check = |what, actual| {
             let expected = layout.len();
-            if actual == expected {
-                Ok(())
-            } else {
-                Err(Error::Length {
-                    what,
-                    expected,
-                    actual,
-                })
-            }
+            if actual == expected { Ok(()) } else { Err(Error::Length { what, expected, actual }) }
         };
         if weights.len() < layout.len() {
             check("the weight vector", weights.len())?;
         }
         let started = Instant::now();
-        let frequencies = trainer
-            .update
-            .needs_frequencies()
-            .then(|| count_frequencies(model, examples));
-        let training = Training {
-            layout,
-            n_examples: examples.len(),
-            frequencies,
-        };
+        let frequencies =
+            trainer.update.needs_frequencies().then(|| count_frequencies(model, examples));
+        let training = Training { layout, n_examples: examples.len(), frequencies };
         let mut state = trainer.update.start(&training);
         if let Some(checkpoint) = checkpoint {
             trainer.update.set_scalars(&mut state, &checkpoint.scalars);
             let mut tables = vec![&*weights];
             tables.extend(trainer.update.tables(&state));
-            check(
-                "the number of tables",
-                layout.len() + checkpoint.tables.len() - tables.len(),
-            )?;
+            check("the number of tables", layout.len() + checkpoint.tables.len() - tables.len())?;
             for (table, saved) in tables.iter().zip(&checkpoint.tables) {
                 check("a table of the checkpoint", saved.len())?;
                 table.view(0, saved.len()).write_from(saved);
             }
         }
         let n_tables = 1 + trainer.update.tables(&state).len();
-        let lanes = (0..trainer.n_workers)
-            .map(|_| Lane::new(model, &trainer.access, n_tables))
-            .collect();
+        let lanes =
+            (0..trainer.n_workers).map(|_| Lane::new(model, &trainer.access, n_tables)).collect();
         let (loss, examples_done, steps) = checkpoint.map_or((0.0, 0, 0), |c| c.partial);
         Ok(Self {
             trainer,
@@ -451,11 +419,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             copied_at: Duration::ZERO,
             pass: checkpoint.map_or(0, |c| c.pass),
             done: checkpoint.map_or(0, |c| c.done),
-            tally: Tally {
-                loss,
-                examples: examples_done,
-                steps,
-            },
+            tally: Tally { loss, examples: examples_done, steps },
             pass_time: started.elapsed(),
             train_time: checkpoint.map_or(Duration::ZERO, |c| c.train_time) + started.elapsed(),
             observe_time: Duration::ZERO,
@@ -468,13 +432,8 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let trainer = self.trainer;
         let end = (self.done + trainer.segment_len).min(order.len());
         let first_ticket = u64::from(self.pass) * order.len() as u64 + self.done as u64;
-        let window = Window {
-            first_ticket,
-            n_examples: end - self.done,
-        };
-        trainer
-            .update
-            .between(&mut self.state, &window, self.weights);
+        let window = Window { first_ticket, n_examples: end - self.done };
+        trainer.update.between(&mut self.state, &window, self.weights);
         let segment = Segment::new(
             self.model,
             &trainer.update,
@@ -498,28 +457,15 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         self.done = end;
         self.pass_time += started.elapsed();
         self.train_time += started.elapsed();
-        if self.tally.loss.is_finite() {
-            Ok(())
-        } else {
-            Err(self.diverge())
-        }
+        if self.tally.loss.is_finite() { Ok(()) } else { Err(self.diverge()) }
     }
 
     fn tell_progress(&mut self, observer: &mut impl Observer, total: usize) -> ControlFlow<()> {
         let (pass, done) = (self.pass + 1, self.done);
         let started = Instant::now();
         let mut readout = self.readout.take();
-        let mut quiet = Quiet {
-            source: self,
-            readout: &mut readout,
-            is_fresh: false,
-        };
-        let flow = observer.event(Event::Progress {
-            pass,
-            done,
-            total,
-            quiet: &mut quiet,
-        });
+        let mut quiet = Quiet { source: self, readout: &mut readout, is_fresh: false };
+        let flow = observer.event(Event::Progress { pass, done, total, quiet: &mut quiet });
         self.readout = readout;
         self.observe_time += started.elapsed();
         flow
@@ -541,15 +487,8 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         self.keep_good();
         let started = Instant::now();
         let mut readout = self.readout.take();
-        let mut quiet = Quiet {
-            source: self,
-            readout: &mut readout,
-            is_fresh: false,
-        };
-        let flow = observer.event(Event::PassEnded {
-            report: &report,
-            quiet: &mut quiet,
-        });
+        let mut quiet = Quiet { source: self, readout: &mut readout, is_fresh: false };
+        let flow = observer.event(Event::PassEnded { report: &report, quiet: &mut quiet });
         self.readout = readout;
         self.observe_time += started.elapsed();
         (report, flow)
@@ -558,10 +497,8 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
     /// Copies the weights aside now and then, for the case that training diverges.
     fn keep_good(&mut self) {
         if self.train_time - self.copied_at >= COPY_EVERY {
-            let mut good = self
-                .good
-                .take()
-                .unwrap_or_else(|| SharedWeights::zeroed(self.weights.len()));
+            let mut good =
+                self.good.take().unwrap_or_else(|| SharedWeights::zeroed(self.weights.len()));
             self.readout(&mut good);
             self.good = Some(good);
             self.copied_at = self.train_time;
@@ -572,9 +509,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let initial = || self.model.initial_weights(self.trainer.seed);
         let good = self.good.take().unwrap_or_else(initial);
         self.weights.copy_from(&good);
-        Error::Diverged {
-            pass: self.pass + 1,
-        }
+        Error::Diverged { pass: self.pass + 1 }
     }
 
     fn ticket(&self) -> u64 {
@@ -583,10 +518,8 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
 
     /// Leaves the result in the caller's weights.
     fn finish(mut self) {
-        let mut out = self
-            .readout
-            .take()
-            .unwrap_or_else(|| SharedWeights::zeroed(self.weights.len()));
+        let mut out =
+            self.readout.take().unwrap_or_else(|| SharedWeights::zeroed(self.weights.len()));
         self.readout(&mut out);
         std::mem::swap(self.weights, &mut out);
     }
@@ -603,9 +536,7 @@ where
     }
 
     fn readout(&self, out: &mut SharedWeights) {
-        self.trainer
-            .update
-            .readout(&self.state, self.ticket(), self.weights, out);
+        self.trainer.update.readout(&self.state, self.ticket(), self.weights, out);
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -632,10 +563,7 @@ where
 fn count_frequencies<M: Model>(model: &M, examples: &[M::Example]) -> Frequencies {
     let layout = model.layout();
     let n_blocks = layout.n_blocks();
-    let mut frequencies = Frequencies {
-        examples: vec![0; n_blocks],
-        uses: vec![0; n_blocks],
-    };
+    let mut frequencies = Frequencies { examples: vec![0; n_blocks], uses: vec![0; n_blocks] };
     let mut last_seen = vec![u32::MAX; n_blocks];
     let mut workspace = model.workspace();
     let mut touched = Touched::default();
@@ -649,11 +577,7 @@ fn count_frequencies<M: Model>(model: &M, examples: &[M::Example]) -> Frequencie
     for id in 0..u32::try_from(examples.len()).expect("example ids are u32") {
         touched.clear();
         let ids = [id];
-        model.touched(
-            &Batch::new(0, 0, &ids, examples),
-            &mut workspace,
-            &mut touched,
-        );
+        model.touched(&Batch::new(0, 0, &ids, examples), &mut workspace, &mut touched);
         for (tensor, rows) in touched.rows() {
             let first = layout.tensor(tensor).first_block;
             rows.iter().for_each(|&row| count(id, first + row as usize));

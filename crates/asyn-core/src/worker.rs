@@ -10,10 +10,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Real;
-use crate::gradient::{Outer, Spread, Sum};
+use crate::gradient::{Outer, Spreads, Sum};
 use crate::layout::{Layout, Shape, TensorId};
 use crate::replica::Replica;
-use crate::shared::{PanelView, RowsView, SharedWeights, WeightsView};
+use crate::shared::{Lists, PanelView, RowsView, SharedWeights, WeightsView};
 use crate::snapshot::Snapshot;
 
 /// How many workers were made in this process.
@@ -58,6 +58,7 @@ pub struct Worker<'a> {
     private: Private<'a>,
     scale: Real,
     whole_version: u64,
+    scratch: [Vec<Real>; 2],
 }
 
 /// The private memory that stands between a worker and the shared weights.
@@ -97,6 +98,7 @@ impl<'a> Worker<'a> {
             private,
             scale: 1.0,
             whole_version,
+            scratch: Default::default(),
         }
     }
 
@@ -138,6 +140,28 @@ impl<'a> Worker<'a> {
         self.whole_version
     }
 
+    /// Sets the start of `out[i * width..]` to the sum of the rows of list `i`, for each list.
+    ///
+    /// One call for all tokens of a sentence costs little more than one for a token.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a row is out of range, `width` is less than the tensor's stride, or `out` is
+    /// shorter than `width` floats a list.
+    #[inline]
+    pub fn sum_lists(&self, tensor: TensorId, lists: Lists<'_>, out: &mut [Real], width: usize) {
+        let out = &mut out[..lists.len() * width];
+        match &self.private {
+            Private::Snapshot(snapshot) => snapshot.sum_lists(tensor, lists, out, width),
+            Private::None => self.rows(0, tensor).sum_lists(None, lists, out, width),
+            Private::Replica(replica) => {
+                let hot = replica.rows(0, tensor);
+                self.rows(0, tensor).sum_lists(hot.as_ref(), lists, out, width);
+            }
+        }
+        self.apply_scale(out);
+    }
+
     /// Sets the first stride of `out` to the sum of `rows` of a row tensor.
     ///
     /// # Panics
@@ -145,20 +169,8 @@ impl<'a> Worker<'a> {
     /// Panics if a row is out of range or `out` is too short.
     #[inline]
     pub fn sum_rows(&self, tensor: TensorId, rows: &[u32], out: &mut [Real]) {
-        let out = &mut out[..self.stride(tensor)];
-        match &self.private {
-            Private::None => self.rows(0, tensor).sum_rows(rows, out),
-            Private::Replica(replica) => match replica.rows(0, tensor) {
-                Some((hot, local)) => {
-                    let split = rows.iter().take_while(|&&row| row < hot).count();
-                    local.sum_rows(&rows[..split], out);
-                    self.rows(0, tensor).add_to_sum(&rows[split..], out);
-                }
-                None => self.rows(0, tensor).sum_rows(rows, out),
-            },
-            Private::Snapshot(snapshot) => snapshot.sum_rows(tensor, rows, out),
-        }
-        self.apply_scale(out);
+        let n = u32::try_from(rows.len()).expect("a list of ids is short");
+        self.sum_lists(tensor, Lists::new(rows, &[0, n]), out, self.stride(tensor));
     }
 
     /// Copies a tensor that is read as a whole, as it is stored.
@@ -181,7 +193,7 @@ impl<'a> Worker<'a> {
         match &self.private {
             Private::Snapshot(snapshot) => snapshot.row(tensor, row),
             Private::Replica(replica) => match replica.rows(0, tensor) {
-                Some((hot, local)) if row < hot => local.row(row),
+                Some(hot) if (row as usize) < hot.n_rows() => hot.row(row),
                 _ => self.rows(0, tensor).row(row),
             },
             Private::None => self.rows(0, tensor).row(row),
@@ -208,36 +220,30 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Adds `a` times a spread to its rows in `table`.
-    pub fn add_rows(&self, table: usize, spread: &Spread<'_>, a: Real) {
-        let (hot, cold) = self.split(table, spread);
-        if let Some((rows, local)) = hot {
-            local.add_rows(rows, a, spread.values);
-        }
-        let shared = self.rows(table, spread.tensor);
+    /// Adds `a` times each vector of `spreads`, and its scale, to its rows in `table`.
+    pub fn add_rows(&self, table: usize, spreads: &Spreads, a: Real) {
+        let rows = self.rows(table, spreads.tensor());
+        let hot = self.hot_rows(table, spreads.tensor());
+        let (lists, scales, values) = (spreads.lists(), spreads.scales(), spreads.values());
         match self.write {
-            Write::Racy => shared.add_rows(cold, a, spread.values),
-            Write::Cas => shared.add_rows_cas(cold, a, spread.values),
+            Write::Racy => rows.add_lists(hot.as_ref(), lists, a, scales, values),
+            Write::Cas => rows.add_lists_cas(hot.as_ref(), lists, a, scales, values),
         }
     }
 
-    /// Multiplies each row of a spread by its `keep` and adds its `rate` times the spread:
-    /// row `i` becomes `keep[i] row + rate[i] values`.
+    /// Replaces each row of `spreads` by `keep row + rate vector`, with one `keep` and `rate`
+    /// for each row in the lists. The scales of the vectors are not applied.
     ///
     /// # Panics
     ///
-    /// Panics if `keep` and `rate` are not as long as the spread's rows.
-    pub fn blend_rows(&self, table: usize, spread: &Spread<'_>, keep: &[Real], rate: &[Real]) {
-        let (hot, cold) = self.split(table, spread);
-        let split = spread.rows.len() - cold.len();
-        if let Some((rows, local)) = hot {
-            local.blend_rows(rows, &keep[..split], &rate[..split], spread.values);
-        }
-        let shared = self.rows(table, spread.tensor);
-        let (keep, rate) = (&keep[split..], &rate[split..]);
+    /// Panics if there is not one `keep` and one `rate` for each row.
+    pub fn blend_rows(&self, table: usize, spreads: &Spreads, keep: &[Real], rate: &[Real]) {
+        let rows = self.rows(table, spreads.tensor());
+        let hot = self.hot_rows(table, spreads.tensor());
+        let (lists, values) = (spreads.lists(), spreads.values());
         match self.write {
-            Write::Racy => shared.blend_rows(cold, keep, rate, spread.values),
-            Write::Cas => shared.blend_rows_cas(cold, keep, rate, spread.values),
+            Write::Racy => rows.blend_lists(hot.as_ref(), lists, keep, rate, values),
+            Write::Cas => rows.blend_lists_cas(hot.as_ref(), lists, keep, rate, values),
         }
     }
 
@@ -252,8 +258,7 @@ impl<'a> Worker<'a> {
 
     /// Adds `a` times a sum of outer products to a tensor stored as panels.
     pub fn add_outer(&self, table: usize, outer: &Outer, a: Real) {
-        self.shared_panels(table, outer.tensor)
-            .rank_update(a, &outer.x, &outer.delta, outer.n);
+        self.shared_panels(table, outer.tensor).rank_update(a, &outer.x, &outer.delta, outer.n);
     }
 
     /// Adds `value` to the weight at `index` of a tensor, counted as the tensor is stored.
@@ -279,6 +284,14 @@ impl<'a> Worker<'a> {
                     .add_scaled_cas(1.0, &run[..end - start]);
             }
         }
+    }
+
+    /// Lends two buffers that live as long as the worker, for what an update rule computes
+    /// row by row.
+    pub fn with_scratch(&mut self, work: impl FnOnce(&Self, &mut Vec<Real>, &mut Vec<Real>)) {
+        let [mut first, mut second] = std::mem::take(&mut self.scratch);
+        work(self, &mut first, &mut second);
+        self.scratch = [first, second];
     }
 
     /// Notes that summed gradients were written.
@@ -367,30 +380,16 @@ impl<'a> Worker<'a> {
         self.tables[table].view(tensor.start, tensor.stored_len())
     }
 
-    /// Splits the rows of a spread into those of the replica and those in shared memory.
-    #[allow(
-        clippy::type_complexity,
-        reason = "a pair of the two halves, used here only"
-    )]
-    fn split<'s>(
-        &self,
-        table: usize,
-        spread: &Spread<'s>,
-    ) -> (Option<(&'s [u32], RowsView<'_>)>, &'s [u32]) {
-        if let Private::Replica(replica) = &self.private
-            && let Some((hot, local)) = replica.rows(table, spread.tensor)
-        {
-            let split = spread.rows.iter().take_while(|&&row| row < hot).count();
-            return (Some((&spread.rows[..split], local)), &spread.rows[split..]);
+    /// Returns the replica of the first rows of a tensor, if there is one.
+    fn hot_rows(&self, table: usize, tensor: TensorId) -> Option<RowsView<'_>> {
+        match &self.private {
+            Private::Replica(replica) => replica.rows(table, tensor),
+            Private::None | Private::Snapshot(_) => None,
         }
-        (None, spread.rows)
     }
 
     #[inline]
-    #[allow(
-        clippy::float_cmp,
-        reason = "1 is set exactly, and means that nothing is to be done"
-    )]
+    #[allow(clippy::float_cmp, reason = "1 is set exactly, and means that nothing is to be done")]
     fn apply_scale(&self, out: &mut [Real]) {
         if self.scale != 1.0 {
             for value in out {

@@ -24,13 +24,9 @@ fn lengths() -> impl Iterator<Item = usize> {
 
 /// Values between -1 and 1 that depend on `seed`.
 fn values(n: usize, seed: usize) -> Vec<f32> {
-    let mut state = (seed as u64)
-        .wrapping_mul(2_654_435_761)
-        .wrapping_add(12_345);
+    let mut state = (seed as u64).wrapping_mul(2_654_435_761).wrapping_add(12_345);
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 40) as f32 / (1 << 23) as f32 - 1.0
     };
     (0..n).map(|_| next()).collect()
@@ -49,11 +45,7 @@ impl Fixture {
         let mut weights = SharedWeights::with_isa(len, isa);
         let before = values(len, seed);
         weights.as_mut_slice().copy_from_slice(&before);
-        Self {
-            weights,
-            start,
-            before,
-        }
+        Self { weights, start, before }
     }
 
     /// Returns the `n` original values of the view.
@@ -100,10 +92,7 @@ fn check(actual: &[f32], expected: &[Sum]) {
     assert_eq!(actual.len(), expected.len());
     for (i, (&actual, expected)) in actual.iter().zip(expected).enumerate() {
         let error = (f64::from(actual) - expected.value).abs();
-        assert!(
-            error <= TOLERANCE * expected.size,
-            "at {i}: {actual} instead of {expected:?}"
-        );
+        assert!(error <= TOLERANCE * expected.size, "at {i}: {actual} instead of {expected:?}");
     }
 }
 
@@ -140,16 +129,9 @@ fn reading_and_writing_move_every_value() {
 fn dot_is_the_inner_product() {
     for_each_view(|fixture, n| {
         let x = values(n, 3);
-        let terms = fixture
-            .original(n)
-            .iter()
-            .zip(&x)
-            .map(|(&w, &x)| product(w, x));
+        let terms = fixture.original(n).iter().zip(&x).map(|(&w, &x)| product(w, x));
         let expected = Sum::of(&terms.collect::<Vec<_>>());
-        check(
-            &[fixture.weights.view(fixture.start, n).dot(&x)],
-            &[expected],
-        );
+        check(&[fixture.weights.view(fixture.start, n).dot(&x)], &[expected]);
     });
 }
 
@@ -160,9 +142,7 @@ fn additions_scale_and_add() {
         let x = values(n, 5);
         let expected = |kept: f32, fixture: &Fixture| -> Vec<Sum> {
             let pairs = fixture.original(n).iter().zip(&x);
-            pairs
-                .map(|(&w, &x)| Sum::of(&[product(kept, w), product(a, x)]))
-                .collect()
+            pairs.map(|(&w, &x)| Sum::of(&[product(kept, w), product(a, x)])).collect()
         };
         let view = fixture.weights.view(fixture.start, n);
         view.add_scaled(a, &x);
@@ -212,9 +192,7 @@ fn merging_adds_what_the_replica_gained() {
 
 #[test]
 fn matrix_vector_products_agree_for_every_width() {
-    let widths = [
-        0, 1, 5, 8, 16, 21, 24, 32, 48, 72, 80, 96, 136, 144, 200, 288,
-    ];
+    let widths = [0, 1, 5, 8, 16, 21, 24, 32, 48, 72, 80, 96, 136, 144, 200, 288];
     for isa in supported() {
         for start in [0, 8] {
             for n in widths {

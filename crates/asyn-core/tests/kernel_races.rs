@@ -71,10 +71,7 @@ fn no_blend_by_exchange_is_lost() {
 #[track_caller]
 fn check_count(weight: f32, least: f32, additions: usize) {
     assert_eq!(weight.fract(), 0.0, "a mixture of two values: {weight}");
-    assert!(
-        (least..=additions as f32).contains(&weight),
-        "not a count: {weight}"
-    );
+    assert!((least..=additions as f32).contains(&weight), "not a count: {weight}");
 }
 
 #[test]

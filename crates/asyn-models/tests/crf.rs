@@ -17,31 +17,17 @@ struct Fixture {
 
 impl Fixture {
     fn new(n_labels: usize, n_rich: usize, transitions: bool, size: f32, seed: u64) -> Self {
-        let shape = CrfShape {
-            n_labels,
-            n_attributes: 12,
-            n_rich,
-            transitions,
-        };
+        let shape = CrfShape { n_labels, n_attributes: 12, n_rich, transitions };
         let crf = Crf::new(shape).unwrap();
         let mut weights = SharedWeights::zeroed(crf.layout().len());
         let mut random = SplitMix64::stream(seed, Purpose::InitialWeights, 0, 0);
         for id in crf.layout().ids() {
             let mut matrix = crf.layout().export(&weights, id);
             let fixed = !transitions && crf.layout().tensor(id).name == "edge";
-            matrix.mapv_inplace(|_| {
-                if fixed {
-                    0.0
-                } else {
-                    size * (2.0 * random.unit() - 1.0)
-                }
-            });
+            matrix.mapv_inplace(|_| if fixed { 0.0 } else { size * (2.0 * random.unit() - 1.0) });
             crf.layout().import(&mut weights, id, &matrix);
         }
-        Self {
-            crf,
-            weights: weights.to_vec(),
-        }
+        Self { crf, weights: weights.to_vec() }
     }
 
     /// Weights as `f64` scores of a chain.
@@ -56,11 +42,7 @@ impl Fixture {
         let len = sentence.n_tokens();
         let attributes = |token: usize| sentence.attributes_of(token).iter().map(|&a| a as usize);
         let nodes = (0..len)
-            .map(|t| {
-                (0..n)
-                    .map(|y| attributes(t).map(|a| row(node, a, y)).sum())
-                    .collect()
-            })
+            .map(|t| (0..n).map(|y| attributes(t).map(|a| row(node, a, y)).sum()).collect())
             .collect();
         let edge_score = |t: usize, p: usize, y: usize| {
             let plain = weights[edge.start + p * n + y];
@@ -71,11 +53,7 @@ impl Fixture {
             plain + rich
         };
         let edges = (0..len)
-            .map(|t| {
-                (0..n)
-                    .map(|p| (0..n).map(|y| edge_score(t, p, y)).collect())
-                    .collect()
-            })
+            .map(|t| (0..n).map(|p| (0..n).map(|y| edge_score(t, p, y)).collect()).collect())
             .collect();
         Chain { nodes, edges }
     }
@@ -94,15 +72,10 @@ fn as_f64(weights: &[f32]) -> Vec<f64> {
 /// A random sentence; attributes ascending, sometimes twice in a token, sometimes none.
 fn sentence(len: usize, n_labels: usize, seed: u64) -> Encoded {
     let mut random = SplitMix64::stream(seed, Purpose::Calibration, 0, 0);
-    let mut encoded = Encoded {
-        attributes: vec![],
-        offsets: vec![0],
-        labels: vec![],
-    };
+    let mut encoded = Encoded { attributes: vec![], offsets: vec![0], labels: vec![] };
     for _ in 0..len {
-        let mut attributes: Vec<u32> = (0..random.below(6))
-            .map(|_| random.below(12) as u32)
-            .collect();
+        let mut attributes: Vec<u32> =
+            (0..random.below(6)).map(|_| random.below(12) as u32).collect();
         attributes.sort_unstable();
         encoded.attributes.extend(attributes);
         encoded.offsets.push(encoded.attributes.len() as u32);
@@ -113,16 +86,10 @@ fn sentence(len: usize, n_labels: usize, seed: u64) -> Encoded {
 
 #[test]
 fn gradients_equal_central_differences_of_the_f64_reference() {
-    for (case, (n_labels, n_rich, transitions)) in [
-        (2, 0, true),
-        (3, 4, true),
-        (4, 12, true),
-        (3, 5, false),
-        (9, 3, true),
-        (18, 2, true),
-    ]
-    .into_iter()
-    .enumerate()
+    for (case, (n_labels, n_rich, transitions)) in
+        [(2, 0, true), (3, 4, true), (4, 12, true), (3, 5, false), (9, 3, true), (18, 2, true)]
+            .into_iter()
+            .enumerate()
     {
         let fixture = Fixture::new(n_labels, n_rich, transitions, 1.0, case as u64);
         for len in [1, 2, 5] {
@@ -130,17 +97,8 @@ fn gradients_equal_central_differences_of_the_f64_reference() {
             let (loss, gradient) = gradient_of(&fixture.crf, &fixture.weights, &sentence);
             let mut weights = as_f64(&fixture.weights);
             let exact = fixture.reference_loss(&weights, &sentence);
-            assert!(
-                (loss - exact).abs() < 1e-4 * exact.max(1.0),
-                "{loss} {exact}"
-            );
-            let edge = fixture
-                .crf
-                .layout()
-                .tensors()
-                .iter()
-                .find(|t| t.name == "edge")
-                .unwrap();
+            assert!((loss - exact).abs() < 1e-4 * exact.max(1.0), "{loss} {exact}");
+            let edge = fixture.crf.layout().tensors().iter().find(|t| t.name == "edge").unwrap();
             let edge = edge.start..edge.start + n_labels * n_labels;
             for at in 0..weights.len() {
                 const H: f64 = 1e-5;
@@ -152,11 +110,7 @@ fn gradients_equal_central_differences_of_the_f64_reference() {
                 weights[at] = here;
                 let difference = (above - below) / (2.0 * H);
                 // Without transitions their weights stay 0, so they have no gradient.
-                let expected = if !transitions && edge.contains(&at) {
-                    0.0
-                } else {
-                    difference
-                };
+                let expected = if !transitions && edge.contains(&at) { 0.0 } else { difference };
                 assert!(
                     (gradient[at] - expected).abs() < 2e-5,
                     "case {case}, length {len}, weight {at}: {} against {expected}",
@@ -174,31 +128,19 @@ fn marginals_log_z_and_best_sequence_equal_enumeration() {
         let n_rich = if seed % 2 == 0 { 0 } else { 6 };
         let fixture = Fixture::new(n_labels, n_rich, true, 2.0, seed);
         let sentence = sentence(1 + (seed % 6) as usize, n_labels, seed);
-        let expected = fixture
-            .chain(&as_f64(&fixture.weights), &sentence)
-            .enumerate();
+        let expected = fixture.chain(&as_f64(&fixture.weights), &sentence).enumerate();
         let mut weights = SharedWeights::zeroed(fixture.weights.len());
         weights.as_mut_slice().copy_from_slice(&fixture.weights);
         let reader = Worker::reader(fixture.crf.layout(), &weights);
         let mut workspace = fixture.crf.workspace();
         let mut marginals = Marginals::default();
-        fixture
-            .crf
-            .marginals(&reader, &sentence, &mut workspace, &mut marginals);
-        assert!(
-            (marginals.log_z - expected.log_z).abs() < 1e-4,
-            "seed {seed}"
-        );
+        fixture.crf.marginals(&reader, &sentence, &mut workspace, &mut marginals);
+        assert!((marginals.log_z - expected.log_z).abs() < 1e-4, "seed {seed}");
         for (p, q) in marginals.labels.iter().zip(expected.nodes.iter().flatten()) {
-            assert!(
-                (f64::from(*p) - q).abs() < 1e-5,
-                "seed {seed}: {p} against {q}"
-            );
+            assert!((f64::from(*p) - q).abs() < 1e-5, "seed {seed}: {p} against {q}");
         }
         let mut labels = Vec::new();
-        fixture
-            .crf
-            .decode(&reader, &sentence, &mut workspace, &mut labels);
+        fixture.crf.decode(&reader, &sentence, &mut workspace, &mut labels);
         let best: Vec<u16> = expected.best.iter().map(|&y| y as u16).collect();
         assert_eq!(labels, best, "seed {seed}");
     }
@@ -211,12 +153,7 @@ fn ties_go_to_the_smaller_label() {
     let reader = Worker::reader(fixture.crf.layout(), &weights);
     let mut labels = Vec::new();
     let sentence = sentence(5, 4, 1);
-    fixture.crf.decode(
-        &reader,
-        &sentence,
-        &mut fixture.crf.workspace(),
-        &mut labels,
-    );
+    fixture.crf.decode(&reader, &sentence, &mut fixture.crf.workspace(), &mut labels);
     assert_eq!(labels, [0; 5]);
 }
 
@@ -225,23 +162,12 @@ fn marginals_agree_with_log_space_for_many_labels_and_long_sentences() {
     for (n_labels, n_rich) in [(22, 0), (22, 3), (45, 0), (64, 1), (70, 0), (100, 2)] {
         let fixture = Fixture::new(n_labels, n_rich, true, 1.5, n_labels as u64);
         let sentence = sentence(60, n_labels, 5);
-        let expected = fixture
-            .chain(&as_f64(&fixture.weights), &sentence)
-            .forward_backward();
+        let expected = fixture.chain(&as_f64(&fixture.weights), &sentence).forward_backward();
         let (loss, gradient) = gradient_of(&fixture.crf, &fixture.weights, &sentence);
         let exact = fixture.reference_loss(&as_f64(&fixture.weights), &sentence);
-        assert!(
-            (loss - exact).abs() < 1e-5 * exact,
-            "{n_labels} labels: {loss} {exact}"
-        );
+        assert!((loss - exact).abs() < 1e-5 * exact, "{n_labels} labels: {loss} {exact}");
         // The gradient of plain transitions is the pair marginals less the gold pairs.
-        let edge = fixture
-            .crf
-            .layout()
-            .tensors()
-            .iter()
-            .find(|t| t.name == "edge")
-            .unwrap();
+        let edge = fixture.crf.layout().tensors().iter().find(|t| t.name == "edge").unwrap();
         for p in 0..n_labels {
             for y in 0..n_labels {
                 let gold = sentence
@@ -262,13 +188,8 @@ fn extreme_scores_fall_back_to_log_space_and_stay_exact() {
     // Two attributes that contradict each other through forbidden transitions: at the
     // second token every state is all but impossible.
     for n_rich in [0, 2] {
-        let crf = Crf::new(CrfShape {
-            n_labels: 3,
-            n_attributes: 2,
-            n_rich,
-            transitions: true,
-        })
-        .unwrap();
+        let crf =
+            Crf::new(CrfShape { n_labels: 3, n_attributes: 2, n_rich, transitions: true }).unwrap();
         let layout = crf.layout();
         let mut weights = SharedWeights::zeroed(layout.len());
         for id in layout.ids() {
@@ -283,39 +204,23 @@ fn extreme_scores_fall_back_to_log_space_and_stay_exact() {
             }
             layout.import(&mut weights, id, &matrix);
         }
-        let fixture = Fixture {
-            crf: crf.clone(),
-            weights: weights.to_vec(),
-        };
-        let sentence = Encoded {
-            attributes: vec![0, 1],
-            offsets: vec![0, 1, 2],
-            labels: vec![0, 1],
-        };
+        let fixture = Fixture { crf: crf.clone(), weights: weights.to_vec() };
+        let sentence =
+            Encoded { attributes: vec![0, 1], offsets: vec![0, 1, 2], labels: vec![0, 1] };
         let exact = fixture.reference_loss(&as_f64(&fixture.weights), &sentence);
         let (loss, gradient) = gradient_of(&crf, &fixture.weights, &sentence);
         assert!((loss - exact).abs() < 1e-3, "{loss} against {exact}");
         assert!(gradient.iter().all(|g| g.is_finite()));
-        let expected = fixture
-            .chain(&as_f64(&fixture.weights), &sentence)
-            .enumerate();
+        let expected = fixture.chain(&as_f64(&fixture.weights), &sentence).enumerate();
         let reader = Worker::reader(layout, &weights);
         let mut marginals = Marginals::default();
         crf.marginals(&reader, &sentence, &mut crf.workspace(), &mut marginals);
         for (p, q) in marginals.labels.iter().zip(expected.nodes.iter().flatten()) {
             assert!((f64::from(*p) - q).abs() < 1e-5, "{p} against {q}");
         }
-        let edge = layout
-            .tensors()
-            .iter()
-            .find(|t| t.name == "edge")
-            .unwrap()
-            .start;
+        let edge = layout.tensors().iter().find(|t| t.name == "edge").unwrap().start;
         let pair = gradient[edge + 1];
-        assert!(
-            (pair - (expected.edges[1][0][1] - 1.0)).abs() < 1e-5,
-            "{pair}"
-        );
+        assert!((pair - (expected.edges[1][0][1] - 1.0)).abs() < 1e-5, "{pair}");
     }
 }
 
@@ -328,9 +233,7 @@ fn a_batch_is_the_sum_of_its_sentences() {
     let reader = Worker::reader(fixture.crf.layout(), &weights);
     let mut gradient = Gradient::new(0.0);
     let batch = Batch::new(0, 0, &[0, 1, 2], &sentences);
-    let loss = fixture
-        .crf
-        .gradient(&reader, &batch, &mut fixture.crf.workspace(), &mut gradient);
+    let loss = fixture.crf.gradient(&reader, &batch, &mut fixture.crf.workspace(), &mut gradient);
     let mut together = vec![0.0; fixture.weights.len()];
     gradient.add_to(fixture.crf.layout(), &mut together);
     let mut apart = vec![0.0; fixture.weights.len()];
@@ -338,10 +241,7 @@ fn a_batch_is_the_sum_of_its_sentences() {
     for sentence in &sentences {
         let (loss, gradient) = gradient_of(&fixture.crf, &fixture.weights, sentence);
         loss_apart += loss;
-        apart
-            .iter_mut()
-            .zip(gradient)
-            .for_each(|(sum, g)| *sum += g);
+        apart.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
     }
     assert!((loss - loss_apart).abs() < 1e-6);
     for (a, b) in together.iter().zip(&apart) {
@@ -352,12 +252,7 @@ fn a_batch_is_the_sum_of_its_sentences() {
 #[test]
 fn ten_sentences_are_learned_by_heart() {
     for n_rich in [0, 12] {
-        let shape = CrfShape {
-            n_labels: 4,
-            n_attributes: 120,
-            n_rich,
-            transitions: true,
-        };
+        let shape = CrfShape { n_labels: 4, n_attributes: 120, n_rich, transitions: true };
         let crf = Crf::new(shape).unwrap();
         // Each token has an attribute of its own, so the labels can be learned exactly.
         let mut next = 0;
@@ -373,18 +268,12 @@ fn ten_sentences_are_learned_by_heart() {
         let mut weights = crf.initial_weights(1);
         let trainer = Trainer::builder()
             .strategy(AsynGrad)
-            .update(Adf {
-                rate: 5.0,
-                l2: 0.0,
-                ..Adf::default()
-            })
+            .update(Adf { rate: 5.0, l2: 0.0, ..Adf::default() })
             .threads(2)
             .passes(30)
             .build()
             .unwrap();
-        trainer
-            .fit(&crf, &sentences, &mut weights, &mut ())
-            .unwrap();
+        trainer.fit(&crf, &sentences, &mut weights, &mut ()).unwrap();
         let reader = Worker::reader(crf.layout(), &weights);
         let mut labels = Vec::new();
         for sentence in &sentences {

@@ -94,11 +94,7 @@ fn choice() -> &'static (Isa, Option<String>) {
     static CHOICE: OnceLock<(Isa, Option<String>)> = OnceLock::new();
     CHOICE.get_or_init(|| {
         let request = std::env::var_os(VARIABLE);
-        choose(
-            request
-                .map(|value| value.to_string_lossy().into_owned())
-                .as_deref(),
-        )
+        choose(request.map(|value| value.to_string_lossy().into_owned()).as_deref())
     })
 }
 

@@ -24,12 +24,14 @@
 
 mod isa;
 mod kernel;
+mod lists;
 mod panel;
 mod rows;
 mod view;
 mod weights;
 
 pub use isa::{Isa, isa, isa_request};
+pub use lists::Lists;
 pub use panel::PanelView;
 pub use rows::RowsView;
 pub use view::WeightsView;

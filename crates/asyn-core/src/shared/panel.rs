@@ -49,24 +49,28 @@ pub struct PanelView<'a> {
 }
 
 impl<'a> PanelView<'a> {
+    #[inline]
     pub(super) fn new(panels: PanelCells<'a>, n: usize, kernels: &'static Kernels) -> Self {
         debug_assert!((panels.cells.as_ptr() as usize).is_multiple_of(64));
         Self { panels, n, kernels }
     }
 
     /// Returns the rows of the matrix: the length of an input vector.
+    #[inline]
     #[must_use]
     pub fn k(&self) -> usize {
         self.panels.k
     }
 
     /// Returns the columns of the matrix, without padding.
+    #[inline]
     #[must_use]
     pub fn n(&self) -> usize {
         self.n
     }
 
     /// Returns the columns of the matrix with padding: the length of an output vector.
+    #[inline]
     #[must_use]
     pub fn n_padded(&self) -> usize {
         self.n.next_multiple_of(LINE)
@@ -80,7 +84,7 @@ impl<'a> PanelView<'a> {
     pub fn gemm(&self, x: &[f32], t: usize, y: &mut [f32]) {
         self.assert_shapes(x, y, t);
         // SAFETY: the kernels are supported and the shapes agree.
-        unsafe { (self.kernels.gemm)(self.panels, x, t, y) }
+        unsafe { (self.kernels.gemm)(&self.panels, x, t, y) }
     }
 
     /// Computes `Y += X W`, for `t` rows of `X`.
@@ -91,7 +95,7 @@ impl<'a> PanelView<'a> {
     pub fn gemm_add(&self, x: &[f32], t: usize, y: &mut [f32]) {
         self.assert_shapes(x, y, t);
         // SAFETY: the kernels are supported and the shapes agree.
-        unsafe { (self.kernels.gemm_add)(self.panels, x, t, y) }
+        unsafe { (self.kernels.gemm_add)(&self.panels, x, t, y) }
     }
 
     /// Computes `dX = dY Wᵀ`, for `t` rows of `dY`.
@@ -102,7 +106,7 @@ impl<'a> PanelView<'a> {
     pub fn gemm_t(&self, dy: &[f32], t: usize, dx: &mut [f32]) {
         self.assert_shapes(dx, dy, t);
         // SAFETY: the kernels are supported and the shapes agree.
-        unsafe { (self.kernels.gemm_t)(self.panels, dy, t, dx) }
+        unsafe { (self.kernels.gemm_t)(&self.panels, dy, t, dx) }
     }
 
     /// Computes `W += a Xᵀ dY`, for `t` rows of both, without a buffer for the gradient.
@@ -113,18 +117,14 @@ impl<'a> PanelView<'a> {
     pub fn rank_update(&self, a: f32, x: &[f32], dy: &[f32], t: usize) {
         self.assert_shapes(x, dy, t);
         // SAFETY: the kernels are supported and the shapes agree.
-        unsafe { (self.kernels.rank_update)(self.panels, a, x, dy, t) }
+        unsafe { (self.kernels.rank_update)(&self.panels, a, x, dy, t) }
     }
 
     #[track_caller]
     fn assert_shapes(&self, inputs: &[f32], outputs: &[f32], t: usize) {
         let (n_inputs, n_outputs) = (t.checked_mul(self.k()), t.checked_mul(self.n_padded()));
         assert_eq!(Some(inputs.len()), n_inputs, "the inputs are not t × k");
-        assert_eq!(
-            Some(outputs.len()),
-            n_outputs,
-            "the outputs are not t × n, padded"
-        );
+        assert_eq!(Some(outputs.len()), n_outputs, "the outputs are not t × n, padded");
     }
 }
 

@@ -18,6 +18,8 @@ use super::kernel::{Kernels, RowCells};
 /// is half way through writing it. An id that occurs twice in a list is applied twice,
 /// the second time to the result of the first.
 ///
+/// A method that panics over an id has done its work for the ids before it.
+///
 /// ```
 /// use asyn_core::shared::SharedWeights;
 ///
@@ -32,24 +34,27 @@ use super::kernel::{Kernels, RowCells};
 pub struct RowsView<'a> {
     /// Invariant: the cells start on a cache line and are a multiple of the stride,
     /// which is a positive multiple of 8.
-    rows: RowCells<'a>,
+    pub(super) rows: RowCells<'a>,
     /// Invariant: supported by this processor.
-    kernels: &'static Kernels,
+    pub(super) kernels: &'static Kernels,
 }
 
 impl<'a> RowsView<'a> {
+    #[inline]
     pub(super) fn new(rows: RowCells<'a>, kernels: &'static Kernels) -> Self {
         debug_assert!((rows.cells.as_ptr() as usize).is_multiple_of(64));
         Self { rows, kernels }
     }
 
     /// Returns the number of rows.
+    #[inline]
     #[must_use]
     pub fn n_rows(&self) -> usize {
-        self.rows.cells.len() / self.rows.stride
+        self.rows.n_rows
     }
 
     /// Returns the weights in a row.
+    #[inline]
     #[must_use]
     pub fn stride(&self) -> usize {
         self.rows.stride
@@ -60,13 +65,13 @@ impl<'a> RowsView<'a> {
     /// # Panics
     ///
     /// If there is no such row.
+    #[inline]
     #[must_use]
     pub fn row(&self, id: u32) -> WeightsView<'a> {
-        let start = id as usize * self.rows.stride;
-        WeightsView::new(
-            &self.rows.cells[start..start + self.rows.stride],
-            self.kernels,
-        )
+        let (n_rows, stride) = (self.rows.n_rows, self.rows.stride);
+        assert!((id as usize) < n_rows, "row {id} of {n_rows}");
+        let start = id as usize * stride;
+        WeightsView::new(&self.rows.cells[start..start + stride], self.kernels)
     }
 
     /// Stores the sum of the rows `ids` in `out`: zero where there are none.
@@ -74,11 +79,11 @@ impl<'a> RowsView<'a> {
     /// # Panics
     ///
     /// If an id is out of range, or `out` is not as long as a row.
+    #[inline]
     pub fn sum_rows(&self, ids: &[u32], out: &mut [f32]) {
-        self.assert_ids(ids);
         self.assert_row(out.len());
-        // SAFETY: the kernels are supported, all ids are rows and `out` is one row.
-        unsafe { (self.kernels.sum_rows)(self.rows, ids, out) }
+        // SAFETY: the kernels are supported and check the ids; `out` is one row.
+        unsafe { (self.kernels.sum_rows)(&self.rows, ids, out) }
     }
 
     /// Adds the sum of the rows `ids` to `out`.
@@ -86,11 +91,11 @@ impl<'a> RowsView<'a> {
     /// # Panics
     ///
     /// If an id is out of range, or `out` is not as long as a row.
+    #[inline]
     pub fn add_to_sum(&self, ids: &[u32], out: &mut [f32]) {
-        self.assert_ids(ids);
         self.assert_row(out.len());
-        // SAFETY: the kernels are supported, all ids are rows and `out` is one row.
-        unsafe { (self.kernels.add_to_sum)(self.rows, ids, out) }
+        // SAFETY: the kernels are supported and check the ids; `out` is one row.
+        unsafe { (self.kernels.add_to_sum)(&self.rows, ids, out) }
     }
 
     /// Copies the rows `ids` to `out`, one after another.
@@ -99,11 +104,7 @@ impl<'a> RowsView<'a> {
     ///
     /// If an id is out of range, or `out` is not as long as all these rows.
     pub fn copy_rows(&self, ids: &[u32], out: &mut [f32]) {
-        assert_eq!(
-            out.len(),
-            ids.len() * self.rows.stride,
-            "one row for each id"
-        );
+        assert_eq!(out.len(), ids.len() * self.rows.stride, "one row for each id");
         for (&id, out) in ids.iter().zip(out.chunks_exact_mut(self.rows.stride)) {
             self.row(id).read_into(out);
         }
@@ -114,11 +115,11 @@ impl<'a> RowsView<'a> {
     /// # Panics
     ///
     /// If an id is out of range, or `values` is not as long as a row.
+    #[inline]
     pub fn add_rows(&self, ids: &[u32], a: f32, values: &[f32]) {
-        self.assert_ids(ids);
         self.assert_row(values.len());
-        // SAFETY: the kernels are supported, all ids are rows and `values` is one row.
-        unsafe { (self.kernels.add_rows)(self.rows, ids, a, values) }
+        // SAFETY: the kernels are supported and check the ids; `values` is one row.
+        unsafe { (self.kernels.add_rows)(&self.rows, ids, a, values) }
     }
 
     /// Replaces the row `ids[i]` by `keep[i] · row + rate[i] · values`, for each `i`.
@@ -127,14 +128,14 @@ impl<'a> RowsView<'a> {
     ///
     /// If an id is out of range, `keep` or `rate` is not as long as `ids`, or `values`
     /// is not as long as a row.
+    #[inline]
     pub fn blend_rows(&self, ids: &[u32], keep: &[f32], rate: &[f32], values: &[f32]) {
-        self.assert_ids(ids);
         assert_eq!(ids.len(), keep.len(), "one factor to keep for each id");
         assert_eq!(ids.len(), rate.len(), "one rate for each id");
         self.assert_row(values.len());
-        // SAFETY: the kernels are supported, all ids are rows with a factor and a rate,
-        // and `values` is one row.
-        unsafe { (self.kernels.blend_rows)(self.rows, ids, keep, rate, values) }
+        // SAFETY: the kernels are supported and check the ids; each has a factor and a
+        // rate, and `values` is one row.
+        unsafe { (self.kernels.blend_rows)(&self.rows, ids, keep, rate, values) }
     }
 
     /// Adds `a · values` to each of the rows `ids` by compare-and-exchange: no
@@ -144,7 +145,6 @@ impl<'a> RowsView<'a> {
     ///
     /// If an id is out of range, or `values` is not as long as a row.
     pub fn add_rows_cas(&self, ids: &[u32], a: f32, values: &[f32]) {
-        self.assert_ids(ids);
         self.assert_row(values.len());
         for &id in ids {
             self.row(id).add_scaled_cas(a, values);
@@ -158,7 +158,6 @@ impl<'a> RowsView<'a> {
     ///
     /// As [`blend_rows`](Self::blend_rows).
     pub fn blend_rows_cas(&self, ids: &[u32], keep: &[f32], rate: &[f32], values: &[f32]) {
-        self.assert_ids(ids);
         assert_eq!(ids.len(), keep.len(), "one factor to keep for each id");
         assert_eq!(ids.len(), rate.len(), "one rate for each id");
         self.assert_row(values.len());
@@ -167,24 +166,10 @@ impl<'a> RowsView<'a> {
         }
     }
 
-    /// Panics unless every id is a row. The largest id is found without a branch, so
-    /// the pass costs a fraction of one row.
-    #[track_caller]
-    fn assert_ids(&self, ids: &[u32]) {
-        let largest = ids.iter().fold(0, |largest, &id| id.max(largest));
-        assert!(
-            ids.is_empty() || (largest as usize) < self.n_rows(),
-            "row {largest} of {}",
-            self.n_rows()
-        );
-    }
-
+    #[inline]
     #[track_caller]
     fn assert_row(&self, len: usize) {
-        assert_eq!(
-            self.rows.stride, len,
-            "a row and the values differ in length"
-        );
+        assert_eq!(self.rows.stride, len, "a row and the values differ in length");
     }
 }
 

@@ -34,18 +34,21 @@ pub struct WeightsView<'a> {
 }
 
 impl<'a> WeightsView<'a> {
+    #[inline]
     pub(super) fn new(cells: &'a [AtomicU32], kernels: &'static Kernels) -> Self {
         debug_assert!((cells.as_ptr() as usize).is_multiple_of(32));
         Self { cells, kernels }
     }
 
     /// Returns the number of weights.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.cells.len()
     }
 
     /// Returns whether there are no weights.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
@@ -56,6 +59,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If `index` is out of range.
+    #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> f32 {
         load(&self.cells[index])
@@ -66,6 +70,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If `index` is out of range.
+    #[inline]
     pub fn set(&self, index: usize, value: f32) {
         store(&self.cells[index], value);
     }
@@ -75,6 +80,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If `out` has another length.
+    #[inline]
     pub fn read_into(&self, out: &mut [f32]) {
         self.assert_len(out.len());
         // SAFETY: the kernels are supported and the lengths are equal.
@@ -86,6 +92,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If `values` has another length.
+    #[inline]
     pub fn write_from(&self, values: &[f32]) {
         self.assert_len(values.len());
         // SAFETY: the kernels are supported and the lengths are equal.
@@ -109,6 +116,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If `x` has another length.
+    #[inline]
     #[must_use]
     pub fn dot(&self, x: &[f32]) -> f32 {
         self.assert_len(x.len());
@@ -121,6 +129,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If `x` has another length.
+    #[inline]
     pub fn add_scaled(&self, a: f32, x: &[f32]) {
         self.assert_len(x.len());
         // SAFETY: the kernels are supported and the lengths are equal.
@@ -132,6 +141,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If `x` has another length.
+    #[inline]
     pub fn scale_add(&self, keep: f32, a: f32, x: &[f32]) {
         self.assert_len(x.len());
         // SAFETY: the kernels are supported and the lengths are equal.
@@ -171,6 +181,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If the matrix has another size.
+    #[inline]
     pub fn gemv(&self, x: &[f32], y: &mut [f32]) {
         self.assert_matrix(x.len(), y.len());
         // SAFETY: the kernels are supported and the matrix has the size of both vectors.
@@ -185,6 +196,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If the matrix has another size.
+    #[inline]
     pub fn gemv_t(&self, x: &[f32], y: &mut [f32]) {
         self.assert_matrix(x.len(), y.len());
         // SAFETY: the kernels are supported and the matrix has the size of both vectors.
@@ -197,6 +209,7 @@ impl<'a> WeightsView<'a> {
     /// # Panics
     ///
     /// If `local` or `base` has another length.
+    #[inline]
     pub fn merge(&self, local: &WeightsView<'_>, base: &mut [f32]) {
         self.assert_len(local.len());
         self.assert_len(base.len());
@@ -204,30 +217,22 @@ impl<'a> WeightsView<'a> {
         unsafe { (self.kernels.merge)(self.cells, local.cells, base) }
     }
 
+    #[inline]
     #[track_caller]
     fn assert_matrix(&self, n: usize, m: usize) {
         let len = n.checked_mul(m);
-        assert_eq!(
-            len,
-            Some(self.cells.len()),
-            "the view is not a matrix of this size"
-        );
+        assert_eq!(len, Some(self.cells.len()), "the view is not a matrix of this size");
     }
 
+    #[inline]
     #[track_caller]
     fn assert_len(&self, len: usize) {
-        assert_eq!(
-            self.cells.len(),
-            len,
-            "the view and the values differ in length"
-        );
+        assert_eq!(self.cells.len(), len, "the view and the values differ in length");
     }
 }
 
 impl fmt::Debug for WeightsView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeightsView")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("WeightsView").field("len", &self.len()).finish_non_exhaustive()
     }
 }

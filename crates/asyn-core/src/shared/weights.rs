@@ -96,31 +96,25 @@ impl SharedWeights {
             .expect("the weights fit into the address space");
         // SAFETY: the size is not zero: there is at least one line.
         let block = unsafe { alloc_zeroed(block_layout) };
-        let Some(block) = NonNull::new(block) else {
-            handle_alloc_error(block_layout)
-        };
+        let Some(block) = NonNull::new(block) else { handle_alloc_error(block_layout) };
         let before_line = block.as_ptr().align_offset(LINE_BYTES);
         assert!(before_line <= LINE_BYTES - BLOCK_ALIGN);
         // SAFETY: the block starts on a multiple of 16 bytes, so the next line starts at
         // most 48 bytes later (asserted), and that many were added to its size.
         let cells = unsafe { block.add(before_line) }.cast();
         let kernels = kernel::table(isa);
-        Self {
-            cells,
-            len,
-            block,
-            block_layout,
-            kernels,
-        }
+        Self { cells, len, block, block_layout, kernels }
     }
 
     /// Returns the number of weights.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Returns whether there are no weights.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -146,12 +140,10 @@ impl SharedWeights {
     /// # Panics
     ///
     /// If `start` is not a multiple of 8, or the weights are not all in range.
+    #[inline]
     #[must_use]
     pub fn view(&self, start: usize, len: usize) -> WeightsView<'_> {
-        assert!(
-            start.is_multiple_of(HALF_LINE),
-            "start {start} is not a multiple of 8"
-        );
+        assert!(start.is_multiple_of(HALF_LINE), "start {start} is not a multiple of 8");
         WeightsView::new(self.range(start, Some(len)), self.kernels)
     }
 
@@ -161,18 +153,16 @@ impl SharedWeights {
     ///
     /// If `start` is not a multiple of 16, `stride` is zero or not a multiple of 8, or
     /// the rows are not all in range.
+    #[inline]
     #[must_use]
     pub fn rows(&self, start: usize, n_rows: usize, stride: usize) -> RowsView<'_> {
-        assert!(
-            start.is_multiple_of(LINE),
-            "start {start} is not a multiple of 16"
-        );
+        assert!(start.is_multiple_of(LINE), "start {start} is not a multiple of 16");
         assert!(
             stride > 0 && stride.is_multiple_of(HALF_LINE),
             "stride {stride} is not a positive multiple of 8"
         );
         let cells = self.range(start, n_rows.checked_mul(stride));
-        RowsView::new(RowCells { cells, stride }, self.kernels)
+        RowsView::new(RowCells { cells, n_rows, stride }, self.kernels)
     }
 
     /// Returns the matrix of `k × n` weights that is stored from `start` as
@@ -182,23 +172,14 @@ impl SharedWeights {
     ///
     /// If `start` is not a multiple of 16, `k` is zero, or the panels are not all in
     /// range.
+    #[inline]
     #[must_use]
     pub fn panels(&self, start: usize, k: usize, n: usize) -> PanelView<'_> {
-        assert!(
-            start.is_multiple_of(LINE),
-            "start {start} is not a multiple of 16"
-        );
+        assert!(start.is_multiple_of(LINE), "start {start} is not a multiple of 16");
         assert!(k > 0, "a matrix in panels has at least one row");
         let panel_len = k.checked_mul(LINE);
         let len = panel_len.and_then(|panel| panel.checked_mul(n.div_ceil(LINE)));
-        PanelView::new(
-            PanelCells {
-                cells: self.range(start, len),
-                k,
-            },
-            n,
-            self.kernels,
-        )
+        PanelView::new(PanelCells { cells: self.range(start, len), k }, n, self.kernels)
     }
 
     /// Returns a copy of all weights.
@@ -226,6 +207,7 @@ impl SharedWeights {
 
     /// Returns the cells of a range that is given by its start and, unless that
     /// overflowed, its length.
+    #[inline]
     fn range(&self, start: usize, len: Option<usize>) -> &[AtomicU32] {
         let end = len.and_then(|len| start.checked_add(len));
         match end {
@@ -234,6 +216,7 @@ impl SharedWeights {
         }
     }
 
+    #[inline]
     fn cells(&self) -> &[AtomicU32] {
         // SAFETY: `len` cells lie in the block, which lives as long as `self`, and are
         // accessed only as atomics while it is borrowed as shared.
@@ -250,18 +233,18 @@ impl Drop for SharedWeights {
 
 impl fmt::Debug for SharedWeights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedWeights")
-            .field("len", &self.len)
-            .finish_non_exhaustive()
+        f.debug_struct("SharedWeights").field("len", &self.len).finish_non_exhaustive()
     }
 }
 
 /// Reads one weight.
+#[inline]
 pub(super) fn load(cell: &AtomicU32) -> f32 {
     f32::from_bits(cell.load(Ordering::Relaxed))
 }
 
 /// Writes one weight.
+#[inline]
 pub(super) fn store(cell: &AtomicU32, value: f32) {
     cell.store(value.to_bits(), Ordering::Relaxed);
 }

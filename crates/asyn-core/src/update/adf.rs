@@ -57,14 +57,7 @@ pub struct Adf {
 /// The values of the source (ACL 2012, section 5.2), with λ = 1.
 impl Default for Adf {
     fn default() -> Self {
-        Self {
-            rate: 0.1,
-            alpha: 0.995,
-            beta: 0.6,
-            windows: 10,
-            factor: 1.0,
-            l2: 1.0,
-        }
+        Self { rate: 0.1, alpha: 0.995, beta: 0.6, windows: 10, factor: 1.0, l2: 1.0 }
     }
 }
 
@@ -98,9 +91,6 @@ struct Rate {
     shrink: Real,
 }
 
-/// How many rows a spread may have before the buffers on the stack are too short.
-const ROWS_AT_ONCE: usize = 64;
-
 impl Adf {
     /// Returns the number of the window in which `ticket` falls.
     fn window(&self, ticket: u64, n_examples: u64) -> u64 {
@@ -119,10 +109,7 @@ impl Adf {
         let rate = f64::from(self.rate)
             * eta.powf(window as f64)
             * f64::from(self.factor).powf(pass as f64);
-        Rate {
-            rate: rate as Real,
-            shrink: (rate * f64::from(self.l2) / class.uses) as Real,
-        }
+        Rate { rate: rate as Real, shrink: (rate * f64::from(self.l2) / class.uses) as Real }
     }
 }
 
@@ -157,9 +144,7 @@ fn classify(frequencies: &Frequencies, n_examples: usize) -> (Vec<u16>, Vec<Clas
         .iter()
         .zip(&frequencies.uses)
         .map(|(examples, &uses)| {
-            let class = distinct
-                .binary_search(examples)
-                .expect("every count is listed");
+            let class = distinct.binary_search(examples).expect("every count is listed");
             let class = class.min(usize::from(u16::MAX));
             sums[class].0 += u64::from(uses);
             sums[class].1 += 1;
@@ -197,20 +182,12 @@ impl Update for Adf {
     }
 
     fn start(&self, training: &Training<'_>) -> AdfState {
-        let frequencies = training
-            .frequencies
-            .as_ref()
-            .expect("the trainer counts on request");
+        let frequencies = training.frequencies.as_ref().expect("the trainer counts on request");
         let (class_of, classes) = classify(frequencies, training.n_examples);
         AdfState {
             n_examples: training.n_examples as u64,
             class_of,
-            first_blocks: training
-                .layout
-                .tensors()
-                .iter()
-                .map(|t| t.first_block)
-                .collect(),
+            first_blocks: training.layout.tensors().iter().map(|t| t.first_block).collect(),
             classes,
             rates: Vec::new(),
             first_window: 0,
@@ -220,36 +197,33 @@ impl Update for Adf {
     fn between(&self, state: &mut AdfState, window: &Window, _weights: &mut SharedWeights) {
         let end = window.first_ticket + window.n_examples as u64;
         let first = self.window(window.first_ticket, state.n_examples);
-        let last = self.window(
-            end.saturating_sub(1).max(window.first_ticket),
-            state.n_examples,
-        );
+        let last = self.window(end.saturating_sub(1).max(window.first_ticket), state.n_examples);
         state.first_window = first;
         state.rates.clear();
         for window in first..=last {
-            state
-                .rates
-                .extend(state.classes.iter().map(|class| self.rate(class, window)));
+            state.rates.extend(state.classes.iter().map(|class| self.rate(class, window)));
         }
     }
 
     fn apply(&self, state: &AdfState, step: &Step, gradient: &Gradient, worker: &mut Worker<'_>) {
         let rates = state.rates(self.window(step.ticket, state.n_examples));
-        let mut keep = [0.0; ROWS_AT_ONCE];
-        let mut rate = [0.0; ROWS_AT_ONCE];
-        for spread in gradient.spreads() {
-            let classes = state.classes_of(spread.tensor);
-            for rows in spread.rows.chunks(ROWS_AT_ONCE) {
-                for ((keep, rate), &row) in keep.iter_mut().zip(&mut rate).zip(rows) {
-                    let class = rates[usize::from(classes[row as usize])];
-                    // A spread that stands for several skipped ones also shrinks for them.
-                    *keep = (1.0 - spread.scale * class.shrink).max(0.0);
-                    *rate = -spread.scale * class.rate;
+        worker.with_scratch(|worker, keep, rate| {
+            for spreads in gradient.spreads() {
+                let classes = state.classes_of(spreads.tensor());
+                let lists = spreads.lists();
+                keep.clear();
+                rate.clear();
+                for (i, &scale) in spreads.scales().iter().enumerate() {
+                    for &row in lists.get(i) {
+                        let class = rates[usize::from(classes[row as usize])];
+                        // A vector that stands for several skipped ones also shrinks for them.
+                        keep.push((1.0 - scale * class.shrink).max(0.0));
+                        rate.push(-scale * class.rate);
+                    }
                 }
-                let part = crate::Spread { rows, ..spread };
-                worker.blend_rows(0, &part, &keep[..rows.len()], &rate[..rows.len()]);
+                worker.blend_rows(0, spreads, keep, rate);
             }
-        }
+        });
         // Whole tensors are used in every example.
         let whole = |tensor: TensorId| rates[usize::from(state.classes_of(tensor)[0])];
         if step.writes_sums {

@@ -117,12 +117,7 @@ impl Update for Sgd {
             Averaging::Off => String::new(),
             Averaging::FromPass(pass) => format!(", averaged from pass {pass}"),
         };
-        format!(
-            "{} with step {}, l2 {}{averaging}",
-            self.name(),
-            self.schedule,
-            self.l2
-        )
+        format!("{} with step {}, l2 {}{averaging}", self.name(), self.schedule, self.l2)
     }
 
     fn start(&self, training: &Training<'_>) -> SgdState {
@@ -131,11 +126,7 @@ impl Update for Sgd {
         SgdState {
             n_examples: training.n_examples as u64,
             first_ticket: 0,
-            moments: vec![Moment {
-                rate: 0.0,
-                scale: 1.0,
-                scale_sum: 0.0,
-            }],
+            moments: vec![Moment { rate: 0.0, scale: 1.0, scale_sum: 0.0 }],
             scale: 1.0,
             scale_sum: 0.0,
             average,
@@ -156,10 +147,7 @@ impl Update for Sgd {
         }
     }
 
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the tables are read by f32 kernels"
-    )]
+    #[allow(clippy::cast_possible_truncation, reason = "the tables are read by f32 kernels")]
     fn between(&self, state: &mut SgdState, window: &Window, weights: &mut SharedWeights) {
         let m = state.n_examples;
         let last = window.first_ticket + window.n_examples as u64;
@@ -167,10 +155,7 @@ impl Update for Sgd {
         // stops when averaging starts.
         if state.scale < LEAST_SCALE && state.scale_sum == 0.0 && !self.averages(last, m) {
             let scale = state.scale as Real;
-            weights
-                .as_mut_slice()
-                .iter_mut()
-                .for_each(|weight| *weight *= scale);
+            weights.as_mut_slice().iter_mut().for_each(|weight| *weight *= scale);
             state.scale = 1.0;
         }
         state.first_ticket = window.first_ticket;
@@ -203,14 +188,10 @@ impl Update for Sgd {
         let now = state.moment(step.ticket);
         let after = state.moment(step.ticket + u64::from(gradient.n_examples()));
         let a = -now.rate / after.scale;
-        let averaged = if now.scale_sum > 0.0 {
-            Some(a * now.scale_sum)
-        } else {
-            None
-        };
+        let averaged = if now.scale_sum > 0.0 { Some(a * now.scale_sum) } else { None };
         let add = |table: usize, a: Real| {
-            for spread in gradient.spreads() {
-                worker.add_rows(table, &spread, a * spread.scale);
+            for spreads in gradient.spreads() {
+                worker.add_rows(table, spreads, a);
             }
             if step.writes_sums {
                 for sum in gradient.sums() {

@@ -1,5 +1,6 @@
 //! The best labels of a sentence, and how sure the model is of them.
 
+use asyn_core::shared::Lists;
 use asyn_core::{Decode, Worker};
 use asyn_data::Encoded;
 
@@ -28,10 +29,9 @@ impl Decode for Crf {
     ) {
         let len = sentence.n_tokens();
         workspace.viterbi.resize(len, self.rich.is_some());
-        for token in 0..len {
-            let scores = workspace.viterbi.node_mut(token);
-            worker.sum_rows(self.node, sentence.attributes_of(token), scores);
-        }
+        let width = workspace.viterbi.width();
+        let lists = Lists::new(&sentence.attributes, &sentence.offsets);
+        worker.sum_lists(self.node, lists, workspace.viterbi.nodes_mut(), width);
         self.read_plain_edges(worker, workspace);
         if self.rich.is_some() {
             for token in 1..len {
@@ -61,22 +61,19 @@ impl Crf {
             return;
         }
         workspace.chain.resize(len);
-        for token in 0..len {
-            let scores = workspace.chain.node_mut(token);
-            worker.sum_rows(self.node, sentence.attributes_of(token), scores);
-        }
+        let width = workspace.chain.width();
+        let lists = Lists::new(&sentence.attributes, &sentence.offsets);
+        worker.sum_lists(self.node, lists, workspace.chain.nodes_mut(), width);
         self.read_plain_edges(worker, workspace);
         let log_z = if self.rich.is_some() {
             for token in 1..len {
                 self.sum_token_edges(worker, sentence, token, workspace);
-                workspace
-                    .chain
-                    .set_token_edges(token, &workspace.token_edges);
+                workspace.chain.set_token_edges(token, &workspace.token_edges);
             }
-            workspace.chain.run_by_token()
+            workspace.chain.run_by_token(&[])
         } else {
             workspace.chain.set_edges(&workspace.edge_scores);
-            let log_z = workspace.chain.run();
+            let log_z = workspace.chain.run(&[]);
             // Pair marginals are not asked for, and must not reach a later gradient.
             workspace.row.resize(n * n, 0.0);
             workspace.chain.add_pairs(&mut workspace.row);
@@ -85,8 +82,7 @@ impl Crf {
         if let Some(log_z) = log_z {
             out.log_z = log_z;
             for token in 0..len {
-                out.labels
-                    .extend_from_slice(&workspace.chain.node(token)[..n]);
+                out.labels.extend_from_slice(&workspace.chain.node(token)[..n]);
             }
         } else {
             let exact = self.log_space(worker, sentence, workspace);

@@ -11,6 +11,7 @@
 //! while scores are summed up and at no other time: the gradient is exact at the
 //! values that were read.
 
+use asyn_core::shared::Lists;
 use asyn_core::{Batch, Gradient, Layout, Model, Touched, Worker};
 use asyn_data::Encoded;
 
@@ -58,9 +59,7 @@ impl Model for Crf {
             let sum = gradient.sum(&self.layout, self.edge);
             workspace.chain.add_pairs(sum);
             let pairs = &mut workspace.log_space_pairs;
-            sum.iter_mut()
-                .zip(&*pairs)
-                .for_each(|(sum, pair)| *sum += pair);
+            sum.iter_mut().zip(&*pairs).for_each(|(sum, pair)| *sum += pair);
             pairs.fill(0.0);
         }
         loss
@@ -85,20 +84,18 @@ impl Crf {
             None => self.read_edges(worker, sentence, workspace),
         };
         let log_z = match self.rich {
-            Some(_) => workspace.chain.run_by_token(),
-            None => workspace.chain.run(),
+            Some(_) => workspace.chain.run_by_token(labels),
+            None => workspace.chain.run(labels),
         };
-        let log_space = log_z
-            .is_none()
-            .then(|| self.log_space(worker, sentence, workspace));
+        let log_space = log_z.is_none().then(|| self.log_space(worker, sentence, workspace));
         let stride = n.next_multiple_of(8);
         for (token, &label) in labels.iter().enumerate() {
             let errors = workspace.chain.node_mut(token);
             if let Some(exact) = &log_space {
                 errors[..n].copy_from_slice(&exact.nodes[token * n..][..n]);
                 errors[n..].fill(0.0);
+                errors[usize::from(label)] -= 1.0;
             }
-            errors[usize::from(label)] -= 1.0;
             gradient.add_rows(self.node, sentence.attributes_of(token), &errors[..stride]);
         }
         match self.rich {
@@ -110,10 +107,7 @@ impl Crf {
                 }
                 if let Some(exact) = &log_space {
                     for token in exact.pairs.chunks_exact(n * n) {
-                        pairs
-                            .iter_mut()
-                            .zip(token)
-                            .for_each(|(sum, pair)| *sum += pair);
+                        pairs.iter_mut().zip(token).for_each(|(sum, pair)| *sum += pair);
                     }
                 }
             }
@@ -129,13 +123,13 @@ impl Crf {
         sentence: &Encoded,
         workspace: &mut CrfWorkspace,
     ) -> f64 {
-        let mut gold = 0.0;
-        for (token, &label) in sentence.labels.iter().enumerate() {
-            let scores = workspace.chain.node_mut(token);
-            worker.sum_rows(self.node, sentence.attributes_of(token), scores);
-            gold += f64::from(scores[usize::from(label)]);
-        }
-        gold
+        let width = workspace.chain.width();
+        let lists = Lists::new(&sentence.attributes, &sentence.offsets);
+        worker.sum_lists(self.node, lists, workspace.chain.nodes_mut(), width);
+        let score = |(token, &label): (usize, &u16)| {
+            f64::from(workspace.chain.node(token)[usize::from(label)])
+        };
+        sentence.labels.iter().enumerate().map(score).sum()
     }
 
     /// Reads the plain transitions if they may have changed; returns the scores of the gold pairs.
@@ -153,11 +147,7 @@ impl Crf {
         }
         let score =
             |pair: &[u16]| workspace.edge_scores[usize::from(pair[0]) * n + usize::from(pair[1])];
-        sentence
-            .labels
-            .windows(2)
-            .map(|pair| f64::from(score(pair)))
-            .sum()
+        sentence.labels.windows(2).map(|pair| f64::from(score(pair))).sum()
     }
 
     /// Sums up the edge scores into each token; returns those of the gold pairs.
@@ -175,9 +165,7 @@ impl Crf {
         let mut gold = 0.0;
         for token in 1..sentence.n_tokens() {
             self.sum_token_edges(worker, sentence, token, workspace);
-            workspace
-                .chain
-                .set_token_edges(token, &workspace.token_edges);
+            workspace.chain.set_token_edges(token, &workspace.token_edges);
             let pair = [sentence.labels[token - 1], sentence.labels[token]].map(usize::from);
             gold += f64::from(workspace.token_edges[pair[0] * n + pair[1]]);
         }
@@ -237,9 +225,7 @@ impl Crf {
             gradient.add_rows(tensor, rich, &errors[..stride]);
             if self.shape.transitions {
                 let sum = gradient.sum(&self.layout, self.edge);
-                sum.iter_mut()
-                    .zip(&*errors)
-                    .for_each(|(sum, error)| *sum += error);
+                sum.iter_mut().zip(&*errors).for_each(|(sum, error)| *sum += error);
             }
         }
     }
@@ -254,9 +240,8 @@ impl Crf {
         let n = self.shape.n_labels;
         let (len, width) = (sentence.n_tokens(), workspace.chain.width());
         let mut nodes = vec![0.0; len * width];
-        for (token, scores) in nodes.chunks_exact_mut(width).enumerate() {
-            worker.sum_rows(self.node, sentence.attributes_of(token), scores);
-        }
+        let lists = Lists::new(&sentence.attributes, &sentence.offsets);
+        worker.sum_lists(self.node, lists, &mut nodes, width);
         let mut edges = workspace.edge_scores[..n * n].to_vec();
         if self.rich.is_some() {
             for token in 1..len {

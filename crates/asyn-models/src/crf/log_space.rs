@@ -31,10 +31,7 @@ impl Scores<'_> {
     }
 
     /// Computes log Z and all marginals.
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "marginals are f32 from here on"
-    )]
+    #[allow(clippy::cast_possible_truncation, reason = "marginals are f32 from here on")]
     pub(super) fn marginals(&self) -> LogSpace {
         let (len, n) = (self.nodes.len(), self.n_labels);
         let mut alpha = vec![0.0; len * n];
@@ -57,11 +54,7 @@ impl Scores<'_> {
             }
         }
         let log_z = log_sum_exp(alpha[(len - 1) * n..].iter().copied());
-        let nodes = alpha
-            .iter()
-            .zip(&beta)
-            .map(|(a, b)| (a + b - log_z).exp() as f32)
-            .collect();
+        let nodes = alpha.iter().zip(&beta).map(|(a, b)| (a + b - log_z).exp() as f32).collect();
         let mut pairs = Vec::with_capacity((len - 1) * n * n);
         for i in 1..len {
             for previous in 0..n {
@@ -75,11 +68,7 @@ impl Scores<'_> {
                 }
             }
         }
-        LogSpace {
-            log_z,
-            nodes,
-            pairs,
-        }
+        LogSpace { log_z, nodes, pairs }
     }
 }
 

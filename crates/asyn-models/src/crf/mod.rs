@@ -104,35 +104,18 @@ impl Crf {
     /// [`Error::Labels`] if there is no label or more than 4096, and
     /// [`Error::RichEdges`] if there are more rich attributes than attributes.
     pub fn new(shape: CrfShape) -> Result<Self> {
-        let CrfShape {
-            n_labels,
-            n_attributes,
-            n_rich,
-            ..
-        } = shape;
+        let CrfShape { n_labels, n_attributes, n_rich, .. } = shape;
         if !(1..=MOST_LABELS).contains(&n_labels) {
-            return Err(Error::Labels {
-                most: MOST_LABELS,
-                actual: n_labels,
-            });
+            return Err(Error::Labels { most: MOST_LABELS, actual: n_labels });
         }
         if n_rich > n_attributes {
-            return Err(Error::RichEdges {
-                rich: n_rich,
-                attributes: n_attributes,
-            });
+            return Err(Error::RichEdges { rich: n_rich, attributes: n_attributes });
         }
         let mut layout = Layout::default();
         let node = layout.rows("node", n_attributes, n_labels);
         let edge = layout.dense("edge", n_labels, n_labels);
         let rich = (n_rich > 0).then(|| layout.rows("rich", n_rich, n_labels * n_labels));
-        Ok(Self {
-            shape,
-            layout,
-            node,
-            edge,
-            rich,
-        })
+        Ok(Self { shape, layout, node, edge, rich })
     }
 
     /// Returns the shape.
@@ -144,10 +127,7 @@ impl Crf {
     /// Returns the part of ascending `attributes` that has rich edges.
     fn rich_part<'a>(&self, attributes: &'a [u32]) -> &'a [u32] {
         let n_rich = self.shape.n_rich;
-        let end = attributes
-            .iter()
-            .take_while(|&&attribute| (attribute as usize) < n_rich)
-            .count();
+        let end = attributes.iter().take_while(|&&attribute| (attribute as usize) < n_rich).count();
         &attributes[..end]
     }
 

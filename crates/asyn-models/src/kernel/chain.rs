@@ -36,7 +36,11 @@
 //! vanish, too much may have been dropped: [`Chain::run`] then returns `None`
 //! and the caller falls back to log space.
 
-use super::{Kernel, Simd, dispatch, lanes};
+// Loops over vectors are written with indices: a closure or an iterator adaptor that takes
+// a vector is compiled without the instruction set, and its intrinsics become calls.
+#![allow(clippy::needless_range_loop, reason = "see above")]
+
+use super::{Aligned, Kernel, Simd, dispatch, lanes};
 
 /// Exponents below this give exactly 0.
 const LEAST_EXPONENT: f32 = -40.0;
@@ -61,29 +65,30 @@ pub(crate) struct Chain {
     width: usize,
     rows: usize,
     len: usize,
-    node: Vec<f32>,
-    alpha: Vec<f32>,
-    beta: Vec<f32>,
-    ahead: Vec<f32>,
+    node: Aligned,
+    alpha: Aligned,
+    beta: Aligned,
+    ahead: Aligned,
     sums: Vec<f32>,
-    edge: Vec<f32>,
-    edge_transposed: Vec<f32>,
+    edge: Aligned,
+    edge_transposed: Aligned,
     edge_shift: f32,
     /// One matrix a token, where edges depend on the token.
-    token_edges: Vec<f32>,
+    token_edges: Aligned,
     token_shifts: Vec<f32>,
-    pairs: Vec<f32>,
-    mask: Vec<f32>,
+    pairs: Aligned,
+    /// 1 for each label, 0 in the padding.
+    mask: Aligned,
+    /// 0 for each label, minus infinity in the padding.
+    penalty: Aligned,
+    /// 0, 1, 2, …
+    lane: Aligned,
 }
 
 /// Returns the floats in a padded row of `n_labels` labels.
 pub(crate) fn row_width(n_labels: usize) -> usize {
     let vectors = n_labels.div_ceil(lanes());
-    let vectors = if vectors <= 4 {
-        vectors
-    } else {
-        vectors.next_multiple_of(4)
-    };
+    let vectors = if vectors <= 4 { vectors } else { vectors.next_multiple_of(4) };
     (vectors * lanes()).next_multiple_of(ROW_UNIT)
 }
 
@@ -91,25 +96,33 @@ impl Chain {
     pub(crate) fn new(n_labels: usize) -> Self {
         let width = row_width(n_labels);
         let rows = n_labels.next_multiple_of(ROW_UNIT);
-        let mut mask = vec![0.0; width];
-        mask[..n_labels].fill(1.0);
+        let by_lane = |value: fn(bool, f32) -> f32| {
+            let mut row = Aligned::zeroed(width);
+            #[allow(clippy::cast_precision_loss, reason = "labels are few")]
+            for (lane, out) in row.iter_mut().enumerate() {
+                *out = value(lane < n_labels, lane as f32);
+            }
+            row
+        };
         Self {
             n_labels,
             width,
             rows,
             len: 0,
-            node: Vec::new(),
-            alpha: Vec::new(),
-            beta: Vec::new(),
-            ahead: Vec::new(),
+            node: Aligned::zeroed(0),
+            alpha: Aligned::zeroed(0),
+            beta: Aligned::zeroed(0),
+            ahead: Aligned::zeroed(0),
             sums: Vec::new(),
-            edge: vec![0.0; rows * width],
-            edge_transposed: vec![0.0; rows * width],
+            edge: Aligned::zeroed(rows * width),
+            edge_transposed: Aligned::zeroed(rows * width),
             edge_shift: 0.0,
-            token_edges: Vec::new(),
+            token_edges: Aligned::zeroed(0),
             token_shifts: Vec::new(),
-            pairs: vec![0.0; rows * width],
-            mask,
+            pairs: Aligned::zeroed(rows * width),
+            mask: by_lane(|is_label, _| if is_label { 1.0 } else { 0.0 }),
+            penalty: by_lane(|is_label, _| if is_label { 0.0 } else { f32::NEG_INFINITY }),
+            lane: by_lane(|_, lane| lane),
         }
     }
 
@@ -122,18 +135,18 @@ impl Chain {
     pub(crate) fn resize(&mut self, len: usize) {
         self.len = len;
         let cells = len * self.width;
-        if self.node.len() < cells {
-            for buffer in [
-                &mut self.node,
-                &mut self.alpha,
-                &mut self.beta,
-                &mut self.ahead,
-            ] {
-                buffer.resize(cells, 0.0);
-            }
+        for buffer in [&mut self.node, &mut self.alpha, &mut self.beta, &mut self.ahead] {
+            buffer.grow(cells);
+        }
+        if self.sums.len() < len {
             self.sums.resize(len, 0.0);
             self.token_shifts.resize(len, 0.0);
         }
+    }
+
+    /// Returns the node rows of all tokens.
+    pub(crate) fn nodes_mut(&mut self) -> &mut [f32] {
+        &mut self.node[..self.len * self.width]
     }
 
     /// Returns the node row of a token: scores before [`Chain::run`], marginals after it.
@@ -149,15 +162,8 @@ impl Chain {
     /// Sets the edge scores that all tokens share: `Y × Y`, previous label by label.
     pub(crate) fn set_edges(&mut self, scores: &[f32]) {
         let n = self.n_labels;
-        self.edge_shift = scores[..n * n]
-            .iter()
-            .copied()
-            .fold(f32::NEG_INFINITY, f32::max);
-        for (row, scores) in self
-            .edge
-            .chunks_exact_mut(self.width)
-            .zip(scores.chunks_exact(n))
-        {
+        self.edge_shift = scores[..n * n].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        for (row, scores) in self.edge.chunks_exact_mut(self.width).zip(scores.chunks_exact(n)) {
             row[..n].copy_from_slice(scores);
         }
         let (shift, n_rows) = (self.edge_shift, n);
@@ -178,55 +184,33 @@ impl Chain {
     /// [`Chain::set_edges`].
     pub(crate) fn set_token_edges(&mut self, token: usize, scores: &[f32]) {
         let (n, size) = (self.n_labels, self.rows * self.width);
-        if self.token_edges.len() < self.len * size {
-            self.token_edges.resize(self.len * size, 0.0);
-        }
-        let shift = scores[..n * n]
-            .iter()
-            .copied()
-            .fold(f32::NEG_INFINITY, f32::max);
+        // Growing forgets what was set, so room is made at the first token of a sentence.
+        self.token_edges.grow(self.len * size);
+        let shift = scores[..n * n].iter().copied().fold(f32::NEG_INFINITY, f32::max);
         self.token_shifts[token] = shift;
         let matrix = &mut self.token_edges[token * size..][..size];
-        for (row, scores) in matrix
-            .chunks_exact_mut(self.width)
-            .zip(scores.chunks_exact(n))
-        {
+        for (row, scores) in matrix.chunks_exact_mut(self.width).zip(scores.chunks_exact(n)) {
             row[..n].copy_from_slice(scores);
         }
-        dispatch(Exponentiate {
-            rows: &mut matrix[..n * self.width],
-            mask: &self.mask,
-            shift,
-        });
+        dispatch(Exponentiate { rows: &mut matrix[..n * self.width], mask: &self.mask, shift });
     }
 
     /// Computes all marginals with the shared edges, and returns log Z.
     ///
-    /// Afterwards the node rows hold the marginals of labels, and the pair marginals
-    /// were added to [`Chain::add_pairs`]. Returns `None` if too much would underflow.
-    pub(crate) fn run(&mut self) -> Option<f64> {
+    /// Afterwards the node rows hold the marginals of labels, less 1 at the label that `gold`
+    /// has for a token, if it has one; [`Chain::add_pairs`] has the pair marginals. Returns
+    /// `None` if too much would underflow.
+    pub(crate) fn run(&mut self, gold: &[u16]) -> Option<f64> {
         let shift = f64::from(self.edge_shift) * (self.len - 1) as f64;
-        dispatch(Run {
-            chain: self,
-            by_token: false,
-        })
-        .map(|log_z| log_z + shift)
+        dispatch(Run { chain: self, gold, by_token: false }).map(|log_z| log_z + shift)
     }
 
     /// Computes all marginals with edges that differ from token to token, and returns log Z.
     ///
     /// Afterwards [`Chain::token_pairs`] are the pair marginals of each token.
-    pub(crate) fn run_by_token(&mut self) -> Option<f64> {
-        let shift: f64 = self.token_shifts[1..self.len]
-            .iter()
-            .copied()
-            .map(f64::from)
-            .sum();
-        dispatch(Run {
-            chain: self,
-            by_token: true,
-        })
-        .map(|log_z| log_z + shift)
+    pub(crate) fn run_by_token(&mut self, gold: &[u16]) -> Option<f64> {
+        let shift: f64 = self.token_shifts[1..self.len].iter().copied().map(f64::from).sum();
+        dispatch(Run { chain: self, gold, by_token: true }).map(|log_z| log_z + shift)
     }
 
     /// Returns the pair marginals of a token after [`Chain::run_by_token`]: rows of `width`
@@ -238,19 +222,34 @@ impl Chain {
 
     /// Adds the pair marginals since the last call to `out`, `Y × Y`, and forgets them.
     pub(crate) fn add_pairs(&mut self, out: &mut [f32]) {
-        let n = self.n_labels;
-        let rows = self
-            .pairs
-            .chunks_exact_mut(self.width)
-            .zip(self.edge.chunks_exact(self.width));
-        for ((pairs, edge), out) in rows.zip(out.chunks_exact_mut(n)) {
-            for ((out, pair), &edge) in out.iter_mut().zip(pairs).zip(edge) {
-                // A smaller product could be a denormal number.
-                if *pair > LEAST_FACTOR {
-                    *out += *pair * edge;
-                }
-                *pair = 0.0;
+        let (n, width) = (self.n_labels, self.width);
+        dispatch(MultiplyPairs { pairs: &mut self.pairs, edge: &self.edge });
+        let rows = self.pairs.chunks_exact_mut(width).zip(out.chunks_exact_mut(n));
+        for (pairs, out) in rows {
+            for (out, &pair) in out.iter_mut().zip(&*pairs) {
+                *out += pair;
             }
+            pairs.fill(0.0);
+        }
+    }
+}
+
+/// `pairs = pairs edge`, without denormal results.
+struct MultiplyPairs<'a> {
+    pairs: &'a mut [f32],
+    edge: &'a [f32],
+}
+
+impl Kernel for MultiplyPairs<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let edge = self.edge.chunks_exact(S::LANES);
+        for (pairs, edge) in self.pairs.chunks_exact_mut(S::LANES).zip(edge) {
+            let value = s.load(pairs);
+            let value = s.keep_from(value, value, LEAST_FACTOR);
+            s.store(s.mul(value, s.load(edge)), pairs);
         }
     }
 }
@@ -269,9 +268,8 @@ impl Kernel for Exponentiate<'_> {
     fn run<S: Simd>(self, s: S) {
         let shift = s.splat(self.shift);
         for row in self.rows.chunks_exact_mut(self.mask.len()) {
-            for (values, mask) in row
-                .chunks_exact_mut(S::LANES)
-                .zip(self.mask.chunks_exact(S::LANES))
+            for (values, mask) in
+                row.chunks_exact_mut(S::LANES).zip(self.mask.chunks_exact(S::LANES))
             {
                 let exp = s.exp_from(s.sub(s.load(values), shift), LEAST_EXPONENT);
                 s.store(s.mul(exp, s.load(mask)), values);
@@ -282,6 +280,7 @@ impl Kernel for Exponentiate<'_> {
 
 struct Run<'a> {
     chain: &'a mut Chain,
+    gold: &'a [u16],
     by_token: bool,
 }
 
@@ -290,18 +289,18 @@ impl Kernel for Run<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Option<f64> {
-        let (chain, by_token) = (self.chain, self.by_token);
+        let (chain, gold, by_token) = (self.chain, self.gold, self.by_token);
         // With 16 registers fewer rows of accumulators fit than with 32.
         let wide = S::LANES == 16;
         match chain.width / S::LANES {
-            1 => run::<S, 1, 8>(s, chain, S::LANES, by_token),
-            2 if wide => run::<S, 2, 8>(s, chain, 2 * S::LANES, by_token),
-            2 => run::<S, 2, 4>(s, chain, 2 * S::LANES, by_token),
-            3 if wide => run::<S, 3, 8>(s, chain, 3 * S::LANES, by_token),
-            3 => run::<S, 3, 4>(s, chain, 3 * S::LANES, by_token),
-            4 if wide => run::<S, 4, 4>(s, chain, 4 * S::LANES, by_token),
-            4 => run::<S, 4, 2>(s, chain, 4 * S::LANES, by_token),
-            _ => run::<S, 4, 2>(s, chain, chain.width, by_token),
+            1 => run::<S, 1, 8>(s, chain, gold, S::LANES, by_token),
+            2 if wide => run::<S, 2, 8>(s, chain, gold, 2 * S::LANES, by_token),
+            2 => run::<S, 2, 4>(s, chain, gold, 2 * S::LANES, by_token),
+            3 if wide => run::<S, 3, 8>(s, chain, gold, 3 * S::LANES, by_token),
+            3 => run::<S, 3, 4>(s, chain, gold, 3 * S::LANES, by_token),
+            4 if wide => run::<S, 4, 4>(s, chain, gold, 4 * S::LANES, by_token),
+            4 => run::<S, 4, 2>(s, chain, gold, 4 * S::LANES, by_token),
+            _ => run::<S, 4, 2>(s, chain, gold, chain.width, by_token),
         }
     }
 }
@@ -314,6 +313,7 @@ impl Kernel for Run<'_> {
 fn run<S: Simd, const N: usize, const R: usize>(
     s: S,
     chain: &mut Chain,
+    gold: &[u16],
     width: usize,
     by_token: bool,
 ) -> Option<f64> {
@@ -325,7 +325,7 @@ fn run<S: Simd, const N: usize, const R: usize>(
         lowest = lowest.min(forward::<S, N>(s, chain, width, i, by_token));
         lowest = lowest.min(backward::<S, N>(s, chain, width, j, by_token));
     }
-    lowest = lowest.min(marginals::<S>(s, chain, width));
+    lowest = lowest.min(marginals::<S>(s, chain, gold, width));
     // Written so that NaN fails as well.
     if !(lowest > LEAST_TOTAL) {
         return None;
@@ -343,12 +343,7 @@ fn sum_of_logs(factors: &[f32]) -> f64 {
     // Sixteen factors of at least 1e-8 stay far from the smallest f64.
     factors
         .chunks(16)
-        .map(|chunk| {
-            chunk
-                .iter()
-                .fold(1.0, |product, &factor| product * f64::from(factor))
-                .ln()
-        })
+        .map(|chunk| chunk.iter().fold(1.0, |product, &factor| product * f64::from(factor)).ln())
         .sum()
 }
 
@@ -356,19 +351,20 @@ fn sum_of_logs(factors: &[f32]) -> f64 {
 #[inline(always)]
 fn exponentiate_nodes<S: Simd>(s: S, chain: &mut Chain, width: usize) -> f64 {
     let mut shifts = 0.0;
-    let n = chain.n_labels;
+    let penalty = &chain.penalty[..width];
     for row in chain.node[..chain.len * width].chunks_exact_mut(width) {
-        // What lies beyond the labels must not count.
-        row[n..].fill(f32::NEG_INFINITY);
+        // The penalty is added twice rather than stored: a vector that was stored in
+        // parts cannot be loaded again until the parts have reached the cache.
         let mut largest = s.splat(f32::NEG_INFINITY);
-        for values in row.chunks_exact(S::LANES) {
-            largest = s.max(largest, s.load(values));
+        for at in (0..width).step_by(S::LANES) {
+            largest = s.max(largest, s.add(s.load(&row[at..]), s.load(&penalty[at..])));
         }
         let shift = s.largest(largest);
         shifts += f64::from(shift);
-        for values in row.chunks_exact_mut(S::LANES) {
-            let exp = s.exp_from(s.sub(s.load(values), s.splat(shift)), LEAST_EXPONENT);
-            s.store(exp, values);
+        for at in (0..width).step_by(S::LANES) {
+            let score = s.add(s.load(&row[at..]), s.load(&penalty[at..]));
+            let exp = s.exp_from(s.sub(score, s.splat(shift)), LEAST_EXPONENT);
+            s.store(exp, &mut row[at..]);
         }
     }
     shifts
@@ -384,10 +380,7 @@ fn first_values<S: Simd>(s: S, chain: &mut Chain, width: usize) -> f32 {
         total = s.add(total, node);
         s.store(node, &mut chain.alpha[at..]);
         s.store(s.load(&chain.mask[at..]), &mut chain.beta[last + at..]);
-        s.store(
-            s.load(&chain.node[last + at..]),
-            &mut chain.ahead[last + at..],
-        );
+        s.store(s.load(&chain.node[last + at..]), &mut chain.ahead[last + at..]);
     }
     chain.sums[0] = s.sum(total);
     chain.sums[0]
@@ -404,11 +397,7 @@ fn forward<S: Simd, const N: usize>(
 ) -> f32 {
     let n = chain.n_labels;
     let size = chain.rows * width;
-    let edge = if by_token {
-        &chain.token_edges[i * size..][..size]
-    } else {
-        &chain.edge[..size]
-    };
+    let edge = if by_token { &chain.token_edges[i * size..][..size] } else { &chain.edge[..size] };
     let (before, after) = chain.alpha.split_at_mut(i * width);
     let previous = &before[(i - 1) * width..][..n];
     let node = &chain.node[i * width..][..width];
@@ -465,7 +454,7 @@ fn backward<S: Simd, const N: usize>(
     }
     for strip in (0..width).step_by(N * S::LANES) {
         let weighted = if by_token {
-            std::array::from_fn(|v| s.load(&beta[strip + v * S::LANES..]))
+            load_row::<S, N>(s, &beta[strip..])
         } else {
             weighted_rows::<S, N>(s, &next[..n], &chain.edge_transposed, width, strip)
         };
@@ -475,10 +464,7 @@ fn backward<S: Simd, const N: usize>(
             let value = s.keep_from(value, value, LEAST_VALUE);
             s.store(value, &mut beta[at..at + S::LANES]);
             let value = s.mul(value, s.load(&node[at..at + S::LANES]));
-            s.store(
-                s.keep_from(value, value, LEAST_VALUE),
-                &mut this[at..at + S::LANES],
-            );
+            s.store(s.keep_from(value, value, LEAST_VALUE), &mut this[at..at + S::LANES]);
         }
     }
     total
@@ -496,40 +482,57 @@ fn weighted_rows<S: Simd, const N: usize>(
     // Four independent sums hide the latency of the multiply-add.
     let mut sums = [[s.zero(); N]; 4];
     let (quads, rest) = weights.as_chunks::<4>();
-    let mut rows = matrix.chunks_exact(width);
-    let add = |sums: &mut [S::V; N], weight: f32, row: &[f32]| {
-        let weight = s.splat(weight);
-        let row = &row[strip..strip + N * S::LANES];
-        for (sum, values) in sums.iter_mut().zip(row.chunks_exact(S::LANES)) {
-            *sum = s.mul_add(weight, s.load(values), *sum);
-        }
-    };
-    for quad in quads {
-        for (sums, &weight) in sums.iter_mut().zip(quad) {
-            let Some(row) = rows.next() else { break };
-            add(sums, weight, row);
+    let (quad_rows, rest_rows) = matrix.split_at(quads.len() * 4 * width);
+    for (quad, rows) in quads.iter().zip(quad_rows.chunks_exact(4 * width)) {
+        for k in 0..4 {
+            let row = &rows[k * width + strip..][..N * S::LANES];
+            add_row::<S, N>(s, quad[k], row, &mut sums[k]);
         }
     }
-    for ((sums, &weight), row) in sums.iter_mut().zip(rest).zip(rows) {
-        add(sums, weight, row);
+    for (k, (&weight, row)) in rest.iter().zip(rest_rows.chunks_exact(width)).enumerate() {
+        add_row::<S, N>(s, weight, &row[strip..][..N * S::LANES], &mut sums[k % 4]);
     }
-    std::array::from_fn(|v| s.add(s.add(sums[0][v], sums[1][v]), s.add(sums[2][v], sums[3][v])))
+    let mut total = [s.zero(); N];
+    for v in 0..N {
+        total[v] = s.add(s.add(sums[0][v], sums[1][v]), s.add(sums[2][v], sums[3][v]));
+    }
+    total
+}
+
+/// Loads `N` vectors.
+#[inline(always)]
+fn load_row<S: Simd, const N: usize>(s: S, row: &[f32]) -> [S::V; N] {
+    let row = &row[..N * S::LANES];
+    let mut vectors = [s.zero(); N];
+    for v in 0..N {
+        vectors[v] = s.load(&row[v * S::LANES..]);
+    }
+    vectors
+}
+
+/// `sums += weight row`.
+#[inline(always)]
+fn add_row<S: Simd, const N: usize>(s: S, weight: f32, row: &[f32], sums: &mut [S::V; N]) {
+    let weight = s.splat(weight);
+    for v in 0..N {
+        sums[v] = s.mul_add(weight, s.load(&row[v * S::LANES..]), sums[v]);
+    }
 }
 
 /// Turns the node rows into marginals, and divides `ahead` by what makes pair marginals
 /// of it; returns the smallest total.
 #[inline(always)]
-fn marginals<S: Simd>(s: S, chain: &mut Chain, width: usize) -> f32 {
+fn marginals<S: Simd>(s: S, chain: &mut Chain, gold: &[u16], width: usize) -> f32 {
     let mut lowest = f32::INFINITY;
+    let lane = &chain.lane[..width];
     for i in 0..chain.len {
+        // No lane has a negative number.
+        let gold = gold.get(i).map_or(-1.0, |&label| f32::from(label));
         let row = i * width..(i + 1) * width;
         let (alpha, beta) = (&chain.alpha[row.clone()], &chain.beta[row.clone()]);
         let (node, ahead) = (&mut chain.node[row.clone()], &mut chain.ahead[row]);
         let mut total = s.zero();
-        for (alpha, beta) in alpha
-            .chunks_exact(S::LANES)
-            .zip(beta.chunks_exact(S::LANES))
-        {
+        for (alpha, beta) in alpha.chunks_exact(S::LANES).zip(beta.chunks_exact(S::LANES)) {
             total = s.mul_add(s.load(alpha), s.load(beta), total);
         }
         let total = s.sum(total);
@@ -538,16 +541,13 @@ fn marginals<S: Simd>(s: S, chain: &mut Chain, width: usize) -> f32 {
             return 0.0;
         }
         let inverse = 1.0 / total;
-        let pair = if i == 0 {
-            0.0
-        } else {
-            inverse / chain.sums[i - 1]
-        };
+        let pair = if i == 0 { 0.0 } else { inverse / chain.sums[i - 1] };
         let (inverse, pair) = (s.splat(inverse), s.splat(pair));
         for at in (0..width).step_by(S::LANES) {
             let lanes = at..at + S::LANES;
             let product = s.mul(s.load(&alpha[lanes.clone()]), s.load(&beta[lanes.clone()]));
-            s.store(s.mul(product, inverse), &mut node[lanes.clone()]);
+            let error = s.sub_one_at(s.mul(product, inverse), s.load(&lane[at..]), gold);
+            s.store(error, &mut node[lanes.clone()]);
             let value = s.mul(s.load(&ahead[lanes.clone()]), pair);
             s.store(value, &mut ahead[lanes]);
         }
@@ -566,17 +566,17 @@ fn sum_pairs<S: Simd, const N: usize, const R: usize>(s: S, chain: &mut Chain, w
     let ahead = &chain.ahead[width..len * width];
     for (block, pairs) in chain.pairs.chunks_exact_mut(R * width).enumerate() {
         for strip in (0..width).step_by(N * S::LANES) {
-            let mut sums: [[S::V; N]; R] = std::array::from_fn(|r| {
-                std::array::from_fn(|v| s.load(&pairs[r * width + strip + v * S::LANES..]))
-            });
+            let mut sums = [[s.zero(); N]; R];
+            for r in 0..R {
+                sums[r] = load_row::<S, N>(s, &pairs[r * width + strip..]);
+            }
             for (alpha, ahead) in alpha.chunks_exact(width).zip(ahead.chunks_exact(width)) {
-                let ahead = &ahead[strip..strip + N * S::LANES];
-                let ahead: [S::V; N] = std::array::from_fn(|v| s.load(&ahead[v * S::LANES..]));
+                let ahead = load_row::<S, N>(s, &ahead[strip..]);
                 let alpha = &alpha[block * R..][..R];
-                for (sums, &alpha) in sums.iter_mut().zip(alpha) {
-                    let alpha = s.splat(alpha);
-                    for (sum, &ahead) in sums.iter_mut().zip(&ahead) {
-                        *sum = s.mul_add(alpha, ahead, *sum);
+                for r in 0..R {
+                    let alpha = s.splat(alpha[r]);
+                    for v in 0..N {
+                        sums[r][v] = s.mul_add(alpha, ahead[v], sums[r][v]);
                     }
                 }
             }
@@ -599,10 +599,7 @@ fn token_pairs<S: Simd>(s: S, chain: &mut Chain, width: usize) {
         let edges = &mut chain.token_edges[i * size..][..size];
         for (row, &alpha) in edges.chunks_exact_mut(width).zip(alpha) {
             let alpha = s.splat(alpha);
-            for (edge, ahead) in row
-                .chunks_exact_mut(S::LANES)
-                .zip(ahead.chunks_exact(S::LANES))
-            {
+            for (edge, ahead) in row.chunks_exact_mut(S::LANES).zip(ahead.chunks_exact(S::LANES)) {
                 let product = s.mul(alpha, s.load(ahead));
                 let product = s.keep_from(product, product, LEAST_FACTOR);
                 s.store(s.mul(product, s.load(edge)), edge);
@@ -627,9 +624,7 @@ mod tests {
         for token in 0..len {
             chain.node_mut(token)[..n_labels].fill_with(&mut score);
         }
-        let edges: Vec<f32> = std::iter::repeat_with(score)
-            .take(n_labels * n_labels)
-            .collect();
+        let edges: Vec<f32> = std::iter::repeat_with(score).take(n_labels * n_labels).collect();
         chain.set_edges(&edges);
         chain
     }
@@ -639,7 +634,7 @@ mod tests {
         for size in [1.0, 10.0, 30.0, 60.0, 100.0, 1000.0] {
             for n_labels in [3, 22] {
                 let mut chain = extreme(n_labels, 40, size);
-                let done = chain.run();
+                let done = chain.run(&[]);
                 let mut pairs = vec![0.0; n_labels * n_labels];
                 chain.add_pairs(&mut pairs);
                 let cells = 40 * chain.width;
@@ -665,13 +660,10 @@ mod tests {
     fn what_is_computed_in_spite_of_extreme_scores_is_a_distribution() {
         for size in [1.0, 10.0, 30.0, 60.0] {
             let mut chain = extreme(22, 40, size);
-            if chain.run().is_some() {
+            if chain.run(&[]).is_some() {
                 for token in 0..40 {
                     let total: f32 = chain.node(token).iter().sum();
-                    assert!(
-                        (total - 1.0).abs() < 1e-4,
-                        "token {token}, size {size}: {total}"
-                    );
+                    assert!((total - 1.0).abs() < 1e-4, "token {token}, size {size}: {total}");
                 }
             }
         }
@@ -697,10 +689,7 @@ mod tests {
             if x < LEAST_EXPONENT {
                 assert_eq!(found, 0.0);
             } else {
-                assert!(
-                    (f64::from(found) / exact - 1.0).abs() < 3e-7,
-                    "exp({x}) = {found}"
-                );
+                assert!((f64::from(found) / exact - 1.0).abs() < 3e-7, "exp({x}) = {found}");
             }
         }
     }

@@ -50,6 +50,8 @@ pub(crate) trait Simd: Copy {
         candidate: Self::V,
         candidate_label: Self::V,
     );
+    /// Returns `a` with 1 subtracted in the lanes where `lane` equals `index`.
+    fn sub_one_at(self, a: Self::V, lane: Self::V, index: f32) -> Self::V;
     /// Returns the sum of the lanes.
     fn sum(self, a: Self::V) -> f32;
     /// Returns the largest lane.
@@ -188,6 +190,11 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
+    #[allow(clippy::float_cmp, reason = "both are small whole numbers")]
+    fn sub_one_at(self, a: Self::V, lane: Self::V, index: f32) -> Self::V {
+        lanewise(|i| if lane[i] == index { a[i] - 1.0 } else { a[i] })
+    }
+    #[inline(always)]
     fn sum(self, a: Self::V) -> f32 {
         ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
     }
@@ -311,6 +318,14 @@ mod x86 {
             }
         }
         #[inline(always)]
+        fn sub_one_at(self, a: __m512, lane: __m512, index: f32) -> __m512 {
+            // SAFETY: `self` proves that the CPU has AVX-512F.
+            unsafe {
+                let here = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(lane, _mm512_set1_ps(index));
+                _mm512_mask_sub_ps(a, here, a, _mm512_set1_ps(1.0))
+            }
+        }
+        #[inline(always)]
         fn sum(self, a: __m512) -> f32 {
             // SAFETY: `self` proves that the CPU has AVX-512F.
             unsafe { _mm512_reduce_add_ps(a) }
@@ -399,6 +414,14 @@ mod x86 {
                 let better = _mm256_cmp_ps::<_CMP_GT_OQ>(candidate, *best);
                 *best = _mm256_blendv_ps(*best, candidate, better);
                 *label = _mm256_blendv_ps(*label, candidate_label, better);
+            }
+        }
+        #[inline(always)]
+        fn sub_one_at(self, a: __m256, lane: __m256, index: f32) -> __m256 {
+            // SAFETY: `self` proves that the CPU has AVX2.
+            unsafe {
+                let here = _mm256_cmp_ps::<_CMP_EQ_OQ>(lane, _mm256_set1_ps(index));
+                _mm256_sub_ps(a, _mm256_and_ps(here, _mm256_set1_ps(1.0)))
             }
         }
         #[inline(always)]

@@ -8,7 +8,7 @@
 //! Ties go to the smaller label. All labels of a token are computed at once; the
 //! label that a maximum came from travels in a second vector beside it.
 
-use super::{Kernel, Simd, dispatch};
+use super::{Aligned, Kernel, Simd, dispatch};
 use crate::kernel::chain::row_width;
 
 /// Scratch for decoding sentences of any length over a fixed set of labels.
@@ -17,13 +17,13 @@ pub(crate) struct Viterbi {
     n_labels: usize,
     width: usize,
     len: usize,
-    node: Vec<f32>,
+    node: Aligned,
     /// `Y × W`, or that for each token.
-    edge: Vec<f32>,
+    edge: Aligned,
     by_token: bool,
-    best: Vec<f32>,
+    best: Aligned,
     /// The previous label of the best path to each label, as a float.
-    from: Vec<f32>,
+    from: Aligned,
 }
 
 impl Viterbi {
@@ -33,11 +33,11 @@ impl Viterbi {
             n_labels,
             width,
             len: 0,
-            node: Vec::new(),
-            edge: vec![0.0; n_labels * width],
+            node: Aligned::zeroed(0),
+            edge: Aligned::zeroed(n_labels * width),
             by_token: false,
-            best: vec![0.0; 2 * width],
-            from: Vec::new(),
+            best: Aligned::zeroed(2 * width),
+            from: Aligned::zeroed(0),
         }
     }
 
@@ -46,21 +46,21 @@ impl Viterbi {
     pub(crate) fn resize(&mut self, len: usize, by_token: bool) {
         self.len = len;
         self.by_token = by_token;
-        let grow = |buffer: &mut Vec<f32>, cells: usize| {
-            if buffer.len() < cells {
-                buffer.resize(cells, 0.0);
-            }
-        };
-        grow(&mut self.node, len * self.width);
-        grow(&mut self.from, len * self.width);
+        self.node.grow(len * self.width);
+        self.from.grow(len * self.width);
         if by_token {
-            grow(&mut self.edge, len * self.n_labels * self.width);
+            self.edge.grow(len * self.n_labels * self.width);
         }
     }
 
-    /// Returns the row for the node scores of a token.
-    pub(crate) fn node_mut(&mut self, token: usize) -> &mut [f32] {
-        &mut self.node[token * self.width..][..self.width]
+    /// Returns the floats from one row of node scores to the next.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Returns the rows for the node scores of all tokens.
+    pub(crate) fn nodes_mut(&mut self) -> &mut [f32] {
+        &mut self.node[..self.len * self.width]
     }
 
     /// Sets the edge scores, `Y × Y`: those that all tokens share, or those into `token`.
@@ -128,11 +128,7 @@ fn recursion<S: Simd, const N: usize>(s: S, chain: &mut Viterbi, width: usize) -
     chain.best[..width].copy_from_slice(&chain.node[..width]);
     for i in 1..chain.len {
         let (first, second) = chain.best.split_at_mut(width);
-        let (previous, best) = if i % 2 == 1 {
-            (&*first, second)
-        } else {
-            (&*second, first)
-        };
+        let (previous, best) = if i % 2 == 1 { (&*first, second) } else { (&*second, first) };
         let start = if chain.by_token { i * n * width } else { 0 };
         let edges = &chain.edge[start..][..n * width];
         let node = &chain.node[i * width..][..width];

@@ -9,7 +9,9 @@ use std::arch::x86_64::{
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
-use super::{Kernels, PanelCells, RowCells, contiguous, define_table, panels, rows};
+use super::{
+    Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, lists, panels, rows,
+};
 use crate::shared::Isa;
 
 define_table!(Isa::Avx2, Pair<Ymm>, #[target_feature(enable = "avx2,fma")]);
@@ -39,6 +41,33 @@ unsafe fn load_shared(from: *const AtomicU32) -> __m256 {
         );
     }
     vector
+}
+
+/// Loads sixteen weights.
+///
+/// One block for two loads leaves the distance between them to the instruction.
+///
+/// # Safety
+///
+/// `from` is valid for sixteen floats and a multiple of 32 bytes.
+#[inline]
+#[target_feature(enable = "avx")]
+unsafe fn load_shared_two(from: *const AtomicU32) -> [__m256; 2] {
+    let (low, high);
+    // SAFETY: stands for sixteen relaxed atomic loads in some order; see
+    // docs/memory-model.md. The instructions read 64 valid bytes and change two
+    // registers; they trap on an address that is not a multiple of 32.
+    unsafe {
+        asm!(
+            "vmovaps {low}, [{from}]",
+            "vmovaps {high}, [{from} + 32]",
+            from = in(reg) from,
+            low = out(ymm_reg) low,
+            high = lateout(ymm_reg) high,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    [low, high]
 }
 
 /// Stores eight weights.
@@ -72,6 +101,12 @@ impl Lanes for Ymm {
     unsafe fn load_shared(from: *const AtomicU32) -> Self {
         // SAFETY: as the caller promises.
         Self(unsafe { load_shared(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_shared_two(from: *const AtomicU32) -> [Self; 2] {
+        // SAFETY: as the caller promises.
+        unsafe { load_shared_two(from) }.map(Self)
     }
 
     #[inline(always)]
@@ -126,10 +161,8 @@ impl Lanes for Ymm {
     unsafe fn sum(self) -> f32 {
         // SAFETY: the caller runs on a processor with AVX2.
         unsafe {
-            let four = _mm_add_ps(
-                _mm256_castps256_ps128(self.0),
-                _mm256_extractf128_ps::<1>(self.0),
-            );
+            let four =
+                _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         }
@@ -143,10 +176,8 @@ impl Lanes for Ymm {
             // The sums of each four neighbours, once for the lower and once for the
             // upper half of a vector.
             let fours = _mm256_hadd_ps(_mm256_hadd_ps(a.0, b.0), _mm256_hadd_ps(c.0, d.0));
-            let eights = _mm_add_ps(
-                _mm256_castps256_ps128(fours),
-                _mm256_extractf128_ps::<1>(fours),
-            );
+            let eights =
+                _mm_add_ps(_mm256_castps256_ps128(fours), _mm256_extractf128_ps::<1>(fours));
             _mm_storeu_ps(sums.as_mut_ptr(), eights);
         }
         sums

@@ -10,7 +10,9 @@ use std::sync::atomic::AtomicU32;
 
 use super::avx2::Ymm;
 use super::lanes::Lanes;
-use super::{Kernels, PanelCells, RowCells, contiguous, define_table, panels, rows};
+use super::{
+    Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, lists, panels, rows,
+};
 use crate::shared::Isa;
 
 define_table!(Isa::Avx512, Zmm, #[target_feature(enable = "avx512f,avx512vl")]);
@@ -40,6 +42,33 @@ unsafe fn load_shared(from: *const AtomicU32) -> __m512 {
         );
     }
     vector
+}
+
+/// Loads thirty-two weights.
+///
+/// One block for two loads leaves the distance between them to the instruction.
+///
+/// # Safety
+///
+/// `from` is valid for thirty-two floats and a multiple of 64 bytes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load_shared_two(from: *const AtomicU32) -> [__m512; 2] {
+    let (low, high);
+    // SAFETY: stands for thirty-two relaxed atomic loads in some order; see
+    // docs/memory-model.md. The instructions read 128 valid bytes and change two
+    // registers; they trap on an address that is not a multiple of 64.
+    unsafe {
+        asm!(
+            "vmovaps {low}, [{from}]",
+            "vmovaps {high}, [{from} + 64]",
+            from = in(reg) from,
+            low = out(zmm_reg) low,
+            high = lateout(zmm_reg) high,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    [low, high]
 }
 
 /// Stores sixteen weights.
@@ -90,6 +119,12 @@ impl Lanes for Zmm {
     unsafe fn load_shared(from: *const AtomicU32) -> Self {
         // SAFETY: as the caller promises.
         Self(unsafe { load_shared(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_shared_two(from: *const AtomicU32) -> [Self; 2] {
+        // SAFETY: as the caller promises.
+        unsafe { load_shared_two(from) }.map(Self)
     }
 
     #[inline(always)]

@@ -117,8 +117,7 @@ pub(super) unsafe fn add_scaled<V: Lanes>(w: &[AtomicU32], a: f32, x: &[f32]) {
             // SAFETY: as the caller promises.
             unsafe {
                 let x = V::load(self.1.add(i));
-                x.mul_add(V::splat(self.0), V::load_shared(w))
-                    .store_shared(w);
+                x.mul_add(V::splat(self.0), V::load_shared(w)).store_shared(w);
             }
         }
     }
@@ -193,35 +192,34 @@ pub(super) unsafe fn merge<V: Lanes>(w: &[AtomicU32], local: &[AtomicU32], base:
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
 pub(super) unsafe fn dot<V: Lanes>(w: &[AtomicU32], x: &[f32]) -> f32 {
-    let (n, w, x) = (w.len(), w.as_ptr(), x.as_ptr());
-    let mut i = 0;
+    let (mut n, mut w, mut x) = (w.len(), w.as_ptr(), x.as_ptr());
     let mut rest = 0.0;
-    // SAFETY: as in `walk`.
+    // SAFETY: as in `walk`; `w` and `x` advance together, with `n` floats ahead of them.
     unsafe {
         let mut sums = [V::splat(0.0); 4];
         if !starts_on_line::<V>(w) && n >= HALF_LINE {
             rest = V::Half::load_shared(w).mul(V::Half::load(x)).sum();
-            i = HALF_LINE;
+            (w, x, n) = (w.add(HALF_LINE), x.add(HALF_LINE), n - HALF_LINE);
         }
-        while i + 4 * V::N <= n {
-            for (c, sum) in sums.iter_mut().enumerate() {
-                let at = i + c * V::N;
-                *sum = V::load_shared(w.add(at)).mul_add(V::load(x.add(at)), *sum);
+        while n >= 4 * V::N {
+            for (c, sums) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                let at = 2 * c * V::N;
+                let [low, high] = V::load_shared_two(w.add(at));
+                sums[0] = low.mul_add(V::load(x.add(at)), sums[0]);
+                sums[1] = high.mul_add(V::load(x.add(at + V::N)), sums[1]);
             }
-            i += 4 * V::N;
+            (w, x, n) = (w.add(4 * V::N), x.add(4 * V::N), n - 4 * V::N);
         }
-        while i + V::N <= n {
-            sums[0] = V::load_shared(w.add(i)).mul_add(V::load(x.add(i)), sums[0]);
-            i += V::N;
+        while n >= V::N {
+            sums[0] = V::load_shared(w).mul_add(V::load(x), sums[0]);
+            (w, x, n) = (w.add(V::N), x.add(V::N), n - V::N);
         }
-        if i + HALF_LINE <= n {
-            let product = V::Half::load_shared(w.add(i)).mul(V::Half::load(x.add(i)));
-            rest += product.sum();
-            i += HALF_LINE;
+        if n >= HALF_LINE {
+            rest += V::Half::load_shared(w).mul(V::Half::load(x)).sum();
+            (w, x, n) = (w.add(HALF_LINE), x.add(HALF_LINE), n - HALF_LINE);
         }
-        while i < n {
+        for i in 0..n {
             rest += f32::load_shared(w.add(i)) * *x.add(i);
-            i += 1;
         }
         sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum() + rest
     }
@@ -242,7 +240,8 @@ pub(super) unsafe fn gemv<V: Lanes>(w: &[AtomicU32], x: &[f32], y: &mut [f32]) {
     // SAFETY: the caller gives a matrix of `y.len() × n`. The rows are read in vectors
     // that divide their length and whose size divides the start.
     unsafe {
-        if n.is_multiple_of(V::N) && starts_on_line::<V>(w.as_ptr()) {
+        let room = V::REGISTERS >= 16;
+        if room && n.is_multiple_of(V::N) && starts_on_line::<V>(w.as_ptr()) {
             gemv_in_vectors::<V>(w.as_ptr(), x, y);
         } else if n.is_multiple_of(HALF_LINE) {
             gemv_in_vectors::<V::Half>(w.as_ptr(), x, y);
@@ -269,14 +268,11 @@ unsafe fn gemv_in_vectors<V: Lanes>(w: *const AtomicU32, x: &[f32], y: &mut [f32
             let mut sums = [[V::splat(0.0); 2]; 4];
             let mut i = 0;
             while i + 2 * V::N <= n {
-                let xs = [
-                    V::load(x.as_ptr().add(i)),
-                    V::load(x.as_ptr().add(i + V::N)),
-                ];
+                let xs = [V::load(x.as_ptr().add(i)), V::load(x.as_ptr().add(i + V::N))];
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let row = w.add(r * n + i);
-                    sums[0] = V::load_shared(row).mul_add(xs[0], sums[0]);
-                    sums[1] = V::load_shared(row.add(V::N)).mul_add(xs[1], sums[1]);
+                    let [low, high] = V::load_shared_two(w.add(r * n + i));
+                    sums[0] = low.mul_add(xs[0], sums[0]);
+                    sums[1] = high.mul_add(xs[1], sums[1]);
                 }
                 i += 2 * V::N;
             }
@@ -314,12 +310,7 @@ unsafe fn gemv_in_vectors<V: Lanes>(w: *const AtomicU32, x: &[f32], y: &mut [f32
 #[inline(always)]
 pub(super) unsafe fn gemv_t<V: Lanes>(w: &[AtomicU32], x: &[f32], y: &mut [f32]) {
     let n = y.len();
-    let step = Columns {
-        w: w.as_ptr(),
-        n,
-        x,
-        y: y.as_mut_ptr(),
-    };
+    let step = Columns { w: w.as_ptr(), n, x, y: y.as_mut_ptr() };
     // SAFETY: as in `gemv`.
     unsafe {
         if n.is_multiple_of(V::N) && starts_on_line::<V>(w.as_ptr()) {

@@ -30,6 +30,12 @@ pub(super) trait Lanes: Copy {
     const REGISTERS: usize;
 
     unsafe fn load_shared(from: *const AtomicU32) -> Self;
+    /// Loads two vectors that follow one another, for less than two loads cost.
+    #[inline(always)]
+    unsafe fn load_shared_two(from: *const AtomicU32) -> [Self; 2] {
+        // SAFETY: the caller's promises hold for both.
+        unsafe { [Self::load_shared(from), Self::load_shared(from.add(Self::N))] }
+    }
     unsafe fn store_shared(self, to: *const AtomicU32);
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
@@ -126,7 +132,8 @@ impl<H: Lanes> Lanes for Pair<H> {
     #[inline(always)]
     unsafe fn load_shared(from: *const AtomicU32) -> Self {
         // SAFETY: the caller's promises for `N` floats hold for either half.
-        unsafe { Self(H::load_shared(from), H::load_shared(from.add(H::N))) }
+        let [low, high] = unsafe { H::load_shared_two(from) };
+        Self(low, high)
     }
 
     #[inline(always)]
@@ -180,12 +187,7 @@ impl<H: Lanes> Lanes for Pair<H> {
     #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // SAFETY: as the caller promises, for the instruction set of `H`.
-        unsafe {
-            Self(
-                self.0.mul_add(factor.0, addend.0),
-                self.1.mul_add(factor.1, addend.1),
-            )
-        }
+        unsafe { Self(self.0.mul_add(factor.0, addend.0), self.1.mul_add(factor.1, addend.1)) }
     }
 
     #[inline(always)]

@@ -5,8 +5,8 @@
 //! vector type, and [`define_table!`] compiles all operations with it, with the instruction set
 //! enabled, into one table of functions. A view carries a reference to its table.
 //!
-//! Everything here may assume what the views have checked: lengths agree, ids are in
-//! range, memory is aligned.
+//! Everything here may assume what the views have checked: lengths agree and memory is
+//! aligned. Ids of rows are checked here.
 
 use std::sync::atomic::AtomicU32;
 
@@ -18,20 +18,44 @@ mod avx2;
 mod avx512;
 mod contiguous;
 mod lanes;
+mod lists;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod panels;
 mod portable;
 mod rows;
 
-/// Weights as rows of `stride` cells.
+pub(super) use lists::SplitRows;
+
+/// Weights as `n_rows × stride` cells.
 ///
-/// Invariant: the cells start on a cache line; `stride` is a positive multiple of 8 and
-/// divides their number.
+/// Invariant: the cells start on a cache line, there are that many, and `stride` is a
+/// positive multiple of 8.
+///
+/// Kernels take it by reference: a copy in vectors, right after it was made word by word,
+/// would wait for the words to reach the cache.
 #[derive(Clone, Copy)]
 pub(super) struct RowCells<'a> {
     pub(super) cells: &'a [AtomicU32],
+    pub(super) n_rows: usize,
     pub(super) stride: usize,
+}
+
+impl RowCells<'_> {
+    /// Returns the first cell of row `id`.
+    ///
+    /// Ids are checked here, one by one as they are used: the comparisons cost less
+    /// between the loads of a kernel than in a pass of their own.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[inline(always)]
+    fn row(&self, id: u32) -> *const AtomicU32 {
+        let (id, n_rows) = (id as usize, self.n_rows);
+        assert!(id < n_rows, "row {id} of {n_rows}");
+        self.cells.as_ptr().wrapping_add(id * self.stride)
+    }
 }
 
 /// Weights as panels of `k × 16` cells.
@@ -53,10 +77,7 @@ pub(super) struct PanelCells<'a> {
 /// - the processor supports `isa`; a table that came from [`table`] guarantees it;
 /// - contiguous cells start on a multiple of 32 bytes;
 /// - lengths agree, as the method of the view with the same name asserts.
-#[allow(
-    clippy::type_complexity,
-    reason = "a name for a signature would hide it"
-)]
+#[allow(clippy::type_complexity, reason = "a name for a signature would hide it")]
 pub(super) struct Kernels {
     pub(super) isa: Isa,
     pub(super) read: unsafe fn(&[AtomicU32], &mut [f32]),
@@ -67,14 +88,17 @@ pub(super) struct Kernels {
     pub(super) merge: unsafe fn(&[AtomicU32], &[AtomicU32], &mut [f32]),
     pub(super) gemv: unsafe fn(&[AtomicU32], &[f32], &mut [f32]),
     pub(super) gemv_t: unsafe fn(&[AtomicU32], &[f32], &mut [f32]),
-    pub(super) sum_rows: unsafe fn(RowCells<'_>, &[u32], &mut [f32]),
-    pub(super) add_to_sum: unsafe fn(RowCells<'_>, &[u32], &mut [f32]),
-    pub(super) add_rows: unsafe fn(RowCells<'_>, &[u32], f32, &[f32]),
-    pub(super) blend_rows: unsafe fn(RowCells<'_>, &[u32], &[f32], &[f32], &[f32]),
-    pub(super) gemm: unsafe fn(PanelCells<'_>, &[f32], usize, &mut [f32]),
-    pub(super) gemm_add: unsafe fn(PanelCells<'_>, &[f32], usize, &mut [f32]),
-    pub(super) gemm_t: unsafe fn(PanelCells<'_>, &[f32], usize, &mut [f32]),
-    pub(super) rank_update: unsafe fn(PanelCells<'_>, f32, &[f32], &[f32], usize),
+    pub(super) sum_rows: unsafe fn(&RowCells<'_>, &[u32], &mut [f32]),
+    pub(super) add_to_sum: unsafe fn(&RowCells<'_>, &[u32], &mut [f32]),
+    pub(super) add_rows: unsafe fn(&RowCells<'_>, &[u32], f32, &[f32]),
+    pub(super) blend_rows: unsafe fn(&RowCells<'_>, &[u32], &[f32], &[f32], &[f32]),
+    pub(super) sum_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], &mut [f32], usize),
+    pub(super) add_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], f32, &[f32], &[f32]),
+    pub(super) blend_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], &[f32], &[f32], &[f32]),
+    pub(super) gemm: unsafe fn(&PanelCells<'_>, &[f32], usize, &mut [f32]),
+    pub(super) gemm_add: unsafe fn(&PanelCells<'_>, &[f32], usize, &mut [f32]),
+    pub(super) gemm_t: unsafe fn(&PanelCells<'_>, &[f32], usize, &mut [f32]),
+    pub(super) rank_update: unsafe fn(&PanelCells<'_>, f32, &[f32], &[f32], usize),
 }
 
 /// Defines `KERNELS`, the table of `$isa`: every operation compiled for vectors of type
@@ -91,17 +115,27 @@ macro_rules! define_table {
             merge = contiguous::merge(w: &[AtomicU32], local: &[AtomicU32], base: &mut [f32]);
             gemv = contiguous::gemv(w: &[AtomicU32], x: &[f32], y: &mut [f32]);
             gemv_t = contiguous::gemv_t(w: &[AtomicU32], x: &[f32], y: &mut [f32]);
-            sum_rows = rows::sum_rows(rows: RowCells<'_>, ids: &[u32], out: &mut [f32]);
-            add_to_sum = rows::add_to_sum(rows: RowCells<'_>, ids: &[u32], out: &mut [f32]);
-            add_rows = rows::add_rows(rows: RowCells<'_>, ids: &[u32], a: f32, x: &[f32]);
+            sum_rows = rows::sum_rows(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]);
+            add_to_sum = rows::add_to_sum(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]);
+            add_rows = rows::add_rows(rows: &RowCells<'_>, ids: &[u32], a: f32, x: &[f32]);
             blend_rows = rows::blend_rows(
-                rows: RowCells<'_>, ids: &[u32], keep: &[f32], rate: &[f32], x: &[f32]
+                rows: &RowCells<'_>, ids: &[u32], keep: &[f32], rate: &[f32], x: &[f32]
             );
-            gemm = panels::gemm(w: PanelCells<'_>, x: &[f32], t: usize, y: &mut [f32]);
-            gemm_add = panels::gemm_add(w: PanelCells<'_>, x: &[f32], t: usize, y: &mut [f32]);
-            gemm_t = panels::gemm_t(w: PanelCells<'_>, dy: &[f32], t: usize, dx: &mut [f32]);
+            sum_lists = lists::sum_lists(
+                rows: &SplitRows<'_>, ids: &[u32], offsets: &[u32], out: &mut [f32], width: usize
+            );
+            add_lists = lists::add_lists(
+                rows: &SplitRows<'_>, ids: &[u32], offsets: &[u32], a: f32, scales: &[f32], x: &[f32]
+            );
+            blend_lists = lists::blend_lists(
+                rows: &SplitRows<'_>, ids: &[u32], offsets: &[u32],
+                keep: &[f32], rate: &[f32], x: &[f32]
+            );
+            gemm = panels::gemm(w: &PanelCells<'_>, x: &[f32], t: usize, y: &mut [f32]);
+            gemm_add = panels::gemm_add(w: &PanelCells<'_>, x: &[f32], t: usize, y: &mut [f32]);
+            gemm_t = panels::gemm_t(w: &PanelCells<'_>, dy: &[f32], t: usize, dx: &mut [f32]);
             rank_update = panels::rank_update(
-                w: PanelCells<'_>, a: f32, x: &[f32], dy: &[f32], t: usize
+                w: &PanelCells<'_>, a: f32, x: &[f32], dy: &[f32], t: usize
             );
         }
     };
@@ -143,10 +177,7 @@ pub(super) fn table(isa: Isa) -> &'static Kernels {
         Isa::Avx512 => &avx512::KERNELS,
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => &neon::KERNELS,
-        #[allow(
-            unreachable_patterns,
-            reason = "sets of other processors, excluded above"
-        )]
+        #[allow(unreachable_patterns, reason = "sets of other processors, excluded above")]
         _ => &portable::KERNELS,
     }
 }

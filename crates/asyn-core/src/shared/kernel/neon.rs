@@ -11,7 +11,9 @@ use std::arch::asm;
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
-use super::{Kernels, PanelCells, RowCells, contiguous, define_table, panels, rows};
+use super::{
+    Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, lists, panels, rows,
+};
 use crate::shared::Isa;
 
 define_table!(Isa::Neon, Pair<TwoQ>, #[target_feature(enable = "neon")]);
@@ -129,10 +131,7 @@ impl Lanes for TwoQ {
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // SAFETY: the caller runs on a processor with NEON.
         unsafe {
-            Self(
-                vfmaq_f32(addend.0, self.0, factor.0),
-                vfmaq_f32(addend.1, self.1, factor.1),
-            )
+            Self(vfmaq_f32(addend.0, self.0, factor.0), vfmaq_f32(addend.1, self.1, factor.1))
         }
     }
 

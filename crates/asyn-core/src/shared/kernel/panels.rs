@@ -31,7 +31,7 @@ const NEAR_BYTES: usize = 512 * 1024;
 ///
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
-pub(super) unsafe fn gemm<V: Lanes>(w: PanelCells<'_>, x: &[f32], t: usize, y: &mut [f32]) {
+pub(super) unsafe fn gemm<V: Lanes>(w: &PanelCells<'_>, x: &[f32], t: usize, y: &mut [f32]) {
     // SAFETY: as the caller promises.
     unsafe { product::<V, false>(w, x, t, y) }
 }
@@ -42,7 +42,7 @@ pub(super) unsafe fn gemm<V: Lanes>(w: PanelCells<'_>, x: &[f32], t: usize, y: &
 ///
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
-pub(super) unsafe fn gemm_add<V: Lanes>(w: PanelCells<'_>, x: &[f32], t: usize, y: &mut [f32]) {
+pub(super) unsafe fn gemm_add<V: Lanes>(w: &PanelCells<'_>, x: &[f32], t: usize, y: &mut [f32]) {
     // SAFETY: as the caller promises.
     unsafe { product::<V, true>(w, x, t, y) }
 }
@@ -66,20 +66,15 @@ struct Product {
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
 unsafe fn product<V: Lanes, const ADD: bool>(
-    w: PanelCells<'_>,
+    w: &PanelCells<'_>,
     x: &[f32],
     t: usize,
     y: &mut [f32],
 ) {
-    let PanelCells { cells, k } = w;
+    let PanelCells { cells, k } = *w;
     let n_panels = cells.len() / (k * LINE);
-    let product = Product {
-        w: cells.as_ptr(),
-        k,
-        n: n_panels * LINE,
-        x: x.as_ptr(),
-        y: y.as_mut_ptr(),
-    };
+    let product =
+        Product { w: cells.as_ptr(), k, n: n_panels * LINE, x: x.as_ptr(), y: y.as_mut_ptr() };
     let highest = if V::REGISTERS >= 32 { 9 } else { 6 };
     let n_blocks = t.div_ceil(highest);
     let n_near = (NEAR_BYTES / (k * LINE * size_of::<f32>())).max(16);
@@ -210,8 +205,8 @@ impl Product {
 ///
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
-pub(super) unsafe fn gemm_t<V: Lanes>(w: PanelCells<'_>, dy: &[f32], t: usize, dx: &mut [f32]) {
-    let PanelCells { cells, k } = w;
+pub(super) unsafe fn gemm_t<V: Lanes>(w: &PanelCells<'_>, dy: &[f32], t: usize, dx: &mut [f32]) {
+    let PanelCells { cells, k } = *w;
     let product = TransposedProduct {
         w: cells.as_ptr(),
         k,
@@ -337,13 +332,13 @@ impl TransposedProduct {
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
 pub(super) unsafe fn rank_update<V: Lanes>(
-    w: PanelCells<'_>,
+    w: &PanelCells<'_>,
     a: f32,
     x: &[f32],
     dy: &[f32],
     t: usize,
 ) {
-    let PanelCells { cells, k } = w;
+    let PanelCells { cells, k } = *w;
     let n_panels = cells.len() / (k * LINE);
     let update = RankUpdate {
         w: cells.as_ptr(),

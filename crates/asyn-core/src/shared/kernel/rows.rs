@@ -55,7 +55,7 @@ pub(super) unsafe fn strips<V: Lanes, S: Strip>(stride: usize, mut strip: S) {
 ///
 /// As for [`strips`].
 #[inline(always)]
-unsafe fn row_strips<V: Lanes, S: Strip>(stride: usize, strip: S) {
+pub(super) unsafe fn row_strips<V: Lanes, S: Strip>(stride: usize, strip: S) {
     // SAFETY: rows start on multiples of the stride from a cache line, so vectors that
     // divide the stride are aligned in each of them.
     unsafe {
@@ -73,14 +73,9 @@ unsafe fn row_strips<V: Lanes, S: Strip>(stride: usize, strip: S) {
 ///
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
-pub(super) unsafe fn sum_rows<V: Lanes>(rows: RowCells<'_>, ids: &[u32], out: &mut [f32]) {
-    let sum = Sum {
-        rows,
-        ids,
-        out: out.as_mut_ptr(),
-        add: false,
-    };
-    // SAFETY: the caller gives ids of rows and one row for `out`.
+pub(super) unsafe fn sum_rows<V: Lanes>(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]) {
+    let sum = Sum { rows, ids, out: out.as_mut_ptr(), add: false };
+    // SAFETY: the caller gives one row for `out`.
     unsafe { row_strips::<V, _>(rows.stride, sum) }
 }
 
@@ -90,14 +85,9 @@ pub(super) unsafe fn sum_rows<V: Lanes>(rows: RowCells<'_>, ids: &[u32], out: &m
 ///
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
-pub(super) unsafe fn add_to_sum<V: Lanes>(rows: RowCells<'_>, ids: &[u32], out: &mut [f32]) {
-    let sum = Sum {
-        rows,
-        ids,
-        out: out.as_mut_ptr(),
-        add: true,
-    };
-    // SAFETY: the caller gives ids of rows and one row for `out`.
+pub(super) unsafe fn add_to_sum<V: Lanes>(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]) {
+    let sum = Sum { rows, ids, out: out.as_mut_ptr(), add: true };
+    // SAFETY: the caller gives one row for `out`.
     unsafe { row_strips::<V, _>(rows.stride, sum) }
 }
 
@@ -107,8 +97,8 @@ pub(super) unsafe fn add_to_sum<V: Lanes>(rows: RowCells<'_>, ids: &[u32], out: 
 ///
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
-pub(super) unsafe fn add_rows<V: Lanes>(rows: RowCells<'_>, ids: &[u32], a: f32, x: &[f32]) {
-    // SAFETY: the caller gives ids of rows and one row for `x`.
+pub(super) unsafe fn add_rows<V: Lanes>(rows: &RowCells<'_>, ids: &[u32], a: f32, x: &[f32]) {
+    // SAFETY: the caller gives one row for `x`.
     unsafe { row_strips::<V, _>(rows.stride, Add { rows, ids, a, x }) }
 }
 
@@ -119,31 +109,19 @@ pub(super) unsafe fn add_rows<V: Lanes>(rows: RowCells<'_>, ids: &[u32], a: f32,
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
 pub(super) unsafe fn blend_rows<V: Lanes>(
-    rows: RowCells<'_>,
+    rows: &RowCells<'_>,
     ids: &[u32],
     keep: &[f32],
     rate: &[f32],
     x: &[f32],
 ) {
-    // SAFETY: the caller gives ids of rows, as many factors and rates, and one row for
-    // `x`.
-    unsafe {
-        row_strips::<V, _>(
-            rows.stride,
-            Blend {
-                rows,
-                ids,
-                keep,
-                rate,
-                x,
-            },
-        )
-    }
+    // SAFETY: the caller gives as many factors and rates as ids, and one row for `x`.
+    unsafe { row_strips::<V, _>(rows.stride, Blend { rows, ids, keep, rate, x }) }
 }
 
 /// The arguments of [`sum_rows`] and [`add_to_sum`].
 struct Sum<'a> {
-    rows: RowCells<'a>,
+    rows: &'a RowCells<'a>,
     ids: &'a [u32],
     out: *mut f32,
     add: bool,
@@ -154,9 +132,9 @@ impl Strip for Sum<'_> {
     /// sum, so that the latency of one addition is paid for every four rows.
     #[inline(always)]
     unsafe fn at<V: Lanes, const C: usize>(&mut self, offset: usize) {
-        let start = self.rows.cells.as_ptr().wrapping_add(offset);
-        let row = |id: u32| start.wrapping_add(id as usize * self.rows.stride);
-        // SAFETY: every id is a row, and the strip lies within it and within `out`.
+        let row = |id: u32| self.rows.row(id).wrapping_add(offset);
+        // SAFETY: every id is found to be a row, and the strip lies within it and within
+        // `out`.
         unsafe {
             let out = self.out.add(offset);
             let mut sums = [V::splat(0.0); C];
@@ -189,7 +167,7 @@ impl Strip for Sum<'_> {
 
 /// The arguments of [`add_rows`].
 struct Add<'a> {
-    rows: RowCells<'a>,
+    rows: &'a RowCells<'a>,
     ids: &'a [u32],
     a: f32,
     x: &'a [f32],
@@ -198,7 +176,8 @@ struct Add<'a> {
 impl Strip for Add<'_> {
     #[inline(always)]
     unsafe fn at<V: Lanes, const C: usize>(&mut self, offset: usize) {
-        // SAFETY: every id is a row, and the strip lies within it and within `x`.
+        // SAFETY: every id is found to be a row, and the strip lies within it and within
+        // `x`.
         unsafe {
             let mut change = [V::splat(0.0); C];
             for (c, change) in change.iter_mut().enumerate() {
@@ -206,11 +185,7 @@ impl Strip for Add<'_> {
                 *change = x.mul(V::splat(self.a));
             }
             for &id in self.ids {
-                let row = self
-                    .rows
-                    .cells
-                    .as_ptr()
-                    .add(id as usize * self.rows.stride + offset);
+                let row = self.rows.row(id).add(offset);
                 for (c, change) in change.into_iter().enumerate() {
                     let cells = row.add(c * V::N);
                     V::load_shared(cells).add(change).store_shared(cells);
@@ -222,7 +197,7 @@ impl Strip for Add<'_> {
 
 /// The arguments of [`blend_rows`].
 struct Blend<'a> {
-    rows: RowCells<'a>,
+    rows: &'a RowCells<'a>,
     ids: &'a [u32],
     keep: &'a [f32],
     rate: &'a [f32],
@@ -232,18 +207,15 @@ struct Blend<'a> {
 impl Strip for Blend<'_> {
     #[inline(always)]
     unsafe fn at<V: Lanes, const C: usize>(&mut self, offset: usize) {
-        // SAFETY: every id is a row, and the strip lies within it and within `x`.
+        // SAFETY: every id is found to be a row, and the strip lies within it and within
+        // `x`.
         unsafe {
             let mut x = [V::splat(0.0); C];
             for (c, x) in x.iter_mut().enumerate() {
                 *x = V::load(self.x.as_ptr().add(offset + c * V::N));
             }
             for ((&id, &keep), &rate) in self.ids.iter().zip(self.keep).zip(self.rate) {
-                let row = self
-                    .rows
-                    .cells
-                    .as_ptr()
-                    .add(id as usize * self.rows.stride + offset);
+                let row = self.rows.row(id).add(offset);
                 let (keep, rate) = (V::splat(keep), V::splat(rate));
                 for (c, x) in x.into_iter().enumerate() {
                     let cells = row.add(c * V::N);
