@@ -1,7 +1,7 @@
-//! Times of reading and encoding a chunking corpus, training file first.
+//! Times of reading, encoding and scoring a chunking corpus, and of the model file with its encoder.
 //!
 //! ```text
-//! cargo run --release -p asyn-data --example encode_times -- train.txt.gz test.txt
+//! cargo run --release -p asyn-data --example times -- train.txt.gz test.txt
 //! ```
 
 #![allow(clippy::print_stdout, reason = "an example reports to its reader")]
@@ -9,8 +9,10 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use asyn_data::conlleval::Counts;
 use asyn_data::{
-    Corpus, EncodeScratch, Encoded, Encoder, Result, Template, VocabularyOptions, open_columns,
+    Corpus, EncodeScratch, Encoded, Encoder, ModelFile, Result, Template, VocabularyOptions,
+    open_columns,
 };
 
 const REPEATS: usize = 15;
@@ -33,7 +35,23 @@ fn main() -> Result<()> {
     let test = timed("read the test file", || open_columns(test_path))?;
     timed("encode the test file sentence by sentence", || encode(&encoder, &test));
     timed("encode the training file sentence by sentence", || encode(&encoder, &train));
-    println!("{} attributes", encoder.n_attributes());
+    let encoded = encoder.encode(&test, 2)?;
+    timed("score the test file by label ids", || {
+        let mut counts = Counts::with_labels(encoder.labels());
+        for sentence in &encoded.sentences {
+            // Labels that are turned around: as many chunks as in the text, many of them wrong.
+            let predicted: Vec<u16> = sentence.labels.iter().rev().copied().collect();
+            counts.add_ids(&sentence.labels, &predicted);
+        }
+        counts.score()
+    });
+    let mut model = ModelFile::new("times");
+    encoder.to_tensors(&mut model);
+    let bytes = timed("write the encoder to memory", || model.to_bytes())?;
+    timed("read the encoder from memory, 2 threads", || {
+        Encoder::from_tensors(&ModelFile::from_bytes("memory", &bytes, "times")?, 2)
+    })?;
+    println!("{} attributes, {} bytes in the file", encoder.n_attributes(), bytes.len());
     Ok(())
 }
 
