@@ -4,10 +4,7 @@
 //! Covers: `gemm`, `gemm_t` and `rank_update` on panels of 280 × 1120, for 1 to 64 rows,
 //! with every instruction set of the processor. The table that is printed first gives
 //! each as a share of the peak, measured in turn with it; Criterion's figures follow.
-#![allow(
-    unsafe_code,
-    reason = "the peak is measured with intrinsics of one instruction set"
-)]
+#![allow(unsafe_code, reason = "the peak is measured with intrinsics of one instruction set")]
 #![allow(clippy::print_stdout, reason = "a bench reports to its terminal")]
 
 use std::hint::black_box;
@@ -72,8 +69,11 @@ mod peak {
     /// The independent sums: two units of four cycles need eight.
     const SUMS: usize = 12;
 
-    /// Returns a function that computes with `isa` and the operations of a call.
-    pub(crate) fn of(isa: Isa) -> Option<(fn(f32) -> f32, f64)> {
+    /// A computation and the operations of one call.
+    type Computation = (fn(f32) -> f32, f64);
+
+    /// Returns a computation with `isa`, where one was written.
+    pub(crate) fn of(isa: Isa) -> Option<Computation> {
         let flops = |lanes: usize| (2 * REPEATS * SUMS * lanes) as f64;
         match isa {
             #[cfg(target_arch = "x86_64")]
@@ -103,7 +103,7 @@ mod peak {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
     fn avx2(x: f32) -> f32 {
-        use std::arch::x86_64::{_mm256_castps256_ps128, _mm_cvtss_f32};
+        use std::arch::x86_64::{_mm_cvtss_f32, _mm256_castps256_ps128};
         use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
         let factor = _mm256_set1_ps(x);
         let mut sums = [factor; SUMS];
