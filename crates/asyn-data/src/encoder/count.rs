@@ -8,9 +8,8 @@
 //! 2. frequent ones before rare ones, so that what is used often lies together;
 //! 3. first occurrence: the earlier token, then the earlier line of the template.
 //!
-//! The gate of rich attributes is a frequency (Sun, COLING 2016, section 4:
-//! "extended only if its frequency is high"), so with `rich_edges` alone the
-//! first rule follows from the second.
+//! The gate of rich attributes is a frequency, as in Sun (COLING 2016), so with
+//! `rich_edges` alone the first rule follows from the second.
 
 use std::cmp::Reverse;
 
