@@ -13,6 +13,7 @@ pub struct Batch<'a, E> {
     /// The seed of the run.
     pub seed: u64,
     ids: &'a [u32],
+    upcoming: &'a [u32],
     examples: &'a [E],
 }
 
@@ -29,7 +30,21 @@ impl<'a, E> Batch<'a, E> {
     /// Makes a batch of the examples `ids` of `examples`.
     #[must_use]
     pub fn new(pass: u32, seed: u64, ids: &'a [u32], examples: &'a [E]) -> Self {
-        Self { pass, seed, ids, examples }
+        Self { pass, seed, ids, upcoming: &[], examples }
+    }
+
+    /// Adds the ids that the same worker is likely to be given next.
+    #[must_use]
+    pub fn followed_by(mut self, upcoming: &'a [u32]) -> Self {
+        self.upcoming = upcoming;
+        self
+    }
+
+    /// Returns the example that follows the last one of this batch, if it is known: a model may
+    /// bring near what it will read.
+    #[must_use]
+    pub fn upcoming(&self) -> Option<&'a E> {
+        self.upcoming.first().map(|&id| &self.examples[id as usize])
     }
 
     /// Returns the number of examples.

@@ -152,10 +152,23 @@ impl Gradient {
     /// With a threshold, small values may be skipped, or scaled up instead.
     #[inline]
     pub fn add_rows(&mut self, tensor: TensorId, rows: &[u32], values: &[Real]) {
+        let largest = if self.threshold > 0.0 { largest_magnitude(values) } else { 0.0 };
+        self.add_sized_rows(tensor, rows, values, largest);
+    }
+
+    /// As [`Gradient::add_rows`], for values whose largest magnitude is known to be `largest`.
+    #[inline]
+    pub fn add_sized_rows(
+        &mut self,
+        tensor: TensorId,
+        rows: &[u32],
+        values: &[Real],
+        largest: Real,
+    ) {
         if rows.is_empty() {
             return;
         }
-        let Some(scale) = self.lottery(values) else { return };
+        let Some(scale) = self.lottery(largest) else { return };
         let at = self.spreads.iter().position(|spreads| spreads.tensor == tensor);
         let spreads = match at {
             Some(at) => &mut self.spreads[at],
@@ -306,13 +319,9 @@ impl Gradient {
         self.spreads.last_mut().expect("it was just pushed")
     }
 
-    /// Returns the factor with which `values` are kept, or `None` if they are skipped.
+    /// Returns the factor with which values up to `largest` are kept, or `None` if they are skipped.
     #[inline]
-    fn lottery(&mut self, values: &[Real]) -> Option<Real> {
-        if self.threshold <= 0.0 {
-            return Some(1.0);
-        }
-        let largest = largest_magnitude(values);
+    fn lottery(&mut self, largest: Real) -> Option<Real> {
         if largest >= self.threshold {
             return Some(1.0);
         }

@@ -25,6 +25,9 @@ use crate::touched::Touched;
 use crate::update::{Step, Update};
 use crate::worker::{Private, Read, Worker};
 
+/// For how many steps a worker is given examples at once, at most.
+const MOST_STEPS: usize = 8;
+
 /// A part of a pass, ready to be run by a strategy.
 #[allow(missing_debug_implementations, reason = "models and examples need not be printable")]
 pub struct Segment<'a, M: Model, U: Update> {
@@ -128,12 +131,16 @@ impl<'a, M: Model, U: Update> Segment<'a, M, U> {
         StopOnPanic { stopped: &self.stopped }
     }
 
-    /// Draws the next examples for a step.
-    fn draw(&self) -> Option<Range<usize>> {
+    /// Hands out the next examples, for several steps of one worker.
+    ///
+    /// Several at once, so that a worker knows what it will see next; few enough that all
+    /// workers end at about the same time.
+    fn claim(&self) -> Option<Range<usize>> {
         if self.is_stopped() {
             return None;
         }
         let n = self.access.accumulate.get() as usize;
+        let n = n * (self.order.len() / (64 * n)).clamp(1, MOST_STEPS);
         let start = self.drawn.fetch_add(n, Ordering::Relaxed);
         (start < self.order.len()).then(|| start..(start + n).min(self.order.len()))
     }
@@ -194,6 +201,8 @@ pub struct Stepper<'a, M: Model, U: Update> {
     gradient: &'a mut Gradient,
     touched: &'a mut Touched,
     tally: &'a mut Tally,
+    /// Examples that were handed out to this worker and are still to be drawn.
+    claimed: Range<usize>,
     drawn: Range<usize>,
     /// The step whose gradient was computed last, and is to be written.
     step: Step,
@@ -226,6 +235,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             gradient: &mut lane.gradient,
             touched: &mut lane.touched,
             tally: &mut lane.tally,
+            claimed: 0..0,
             drawn: 0..0,
             step: Step { ticket: 0, writes_sums: true },
             since_sums: 0,
@@ -237,10 +247,18 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
     /// Needs no lock, and may come before the last gradient is written. Finds out which
     /// blocks the step will read, if that is needed.
     pub fn draw(&mut self) -> bool {
-        let Some(drawn) = self.segment.draw() else {
+        if self.claimed.is_empty() {
+            match self.segment.claim() {
+                Some(claimed) => self.claimed = claimed,
+                None => return false,
+            }
+        } else if self.segment.is_stopped() {
             return false;
-        };
-        self.drawn = drawn;
+        }
+        let n = self.segment.access.accumulate.get() as usize;
+        let end = (self.claimed.start + n).min(self.claimed.end);
+        self.drawn = self.claimed.start..end;
+        self.claimed.start = end;
         if self.worker.reads_snapshot() {
             let batch = self.batch();
             self.touched.clear();
@@ -324,5 +342,6 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
     fn batch(&self) -> Batch<'a, M::Example> {
         let segment = self.segment;
         Batch::new(segment.pass, segment.seed, &segment.order[self.drawn.clone()], segment.examples)
+            .followed_by(&segment.order[self.claimed.clone()])
     }
 }

@@ -19,6 +19,9 @@ use crate::snapshot::Snapshot;
 /// How many workers were made in this process.
 static WORKERS: AtomicU64 = AtomicU64::new(0);
 
+/// How many floats at the start of a row tensor are taken to be in the cache of a worker.
+const CACHED_FLOATS: usize = 1 << 16;
+
 /// How a worker reads weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Read {
@@ -160,6 +163,23 @@ impl<'a> Worker<'a> {
             }
         }
         self.apply_scale(out);
+    }
+
+    /// Asks for `rows` of a row tensor to be brought near, because they will be read soon.
+    ///
+    /// Frequent rows, which have small numbers, are in a cache anyway and are left out. A hint:
+    /// it reads nothing.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a row is out of range.
+    #[inline]
+    pub fn prefetch_rows(&self, tensor: TensorId, rows: &[u32]) {
+        if let Private::None | Private::Replica(_) = &self.private {
+            let all = self.rows(0, tensor);
+            let first = CACHED_FLOATS / all.stride();
+            all.prefetch(rows, u32::try_from(first).unwrap_or(u32::MAX));
+        }
     }
 
     /// Sets the first stride of `out` to the sum of `rows` of a row tensor.

@@ -45,25 +45,22 @@ impl Strategy for Minibatch {
             .collect();
         loop {
             // Drawn by one thread, so that the same worker always gets the same examples.
-            let all = steppers.len();
-            let drawn = steppers
-                .iter_mut()
-                .position(|stepper| !stepper.draw())
-                .unwrap_or(all);
-            let (busy, idle) = steppers.split_at_mut(drawn);
+            let mut busy: Vec<_> = Vec::with_capacity(steppers.len());
+            for stepper in &mut steppers {
+                if stepper.draw() {
+                    busy.push(stepper);
+                }
+            }
             let compute = |stepper: &mut Stepper<'_, M, U>| {
                 stepper.read();
                 stepper.compute();
             };
             match &mut *busy {
-                [] => {}
+                [] => break,
                 [only] => compute(only),
-                several => pool.install(|| several.par_iter_mut().for_each(compute)),
+                several => pool.install(|| several.par_iter_mut().for_each(|s| compute(s))),
             }
-            busy.iter_mut().for_each(Stepper::write);
-            if !idle.is_empty() {
-                break;
-            }
+            busy.iter_mut().for_each(|stepper| stepper.write());
         }
         steppers.iter_mut().for_each(Stepper::finish);
     }

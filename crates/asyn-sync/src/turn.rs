@@ -37,10 +37,7 @@ pub(crate) struct InTurn<'s> {
 impl Turn {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
-            state: Mutex::new(State {
-                holder: 0,
-                present: vec![true; workers],
-            }),
+            state: Mutex::new(State { holder: 0, present: vec![true; workers] }),
             passed: Condvar::new(),
         }
     }
@@ -66,9 +63,8 @@ impl State {
     /// Gives the turn to the next worker who is present.
     fn pass(&mut self) {
         let k = self.present.len();
-        let next = (1..=k)
-            .map(|step| (self.holder + step) % k)
-            .find(|&worker| self.present[worker]);
+        let next =
+            (1..=k).map(|step| (self.holder + step) % k).find(|&worker| self.present[worker]);
         self.holder = next.unwrap_or(self.holder);
     }
 }

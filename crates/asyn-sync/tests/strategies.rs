@@ -55,10 +55,7 @@ fn train<S: Strategy, U: Update>(
         .build()
         .unwrap();
     let outcome = trainer.fit(&model, clicks, &mut weights, &mut ()).unwrap();
-    (
-        weights,
-        outcome.passes.iter().map(|pass| pass.examples).sum(),
-    )
+    (weights, outcome.passes.iter().map(|pass| pass.examples).sum())
 }
 
 fn bits(weights: &SharedWeights) -> Vec<u32> {
@@ -66,23 +63,15 @@ fn bits(weights: &SharedWeights) -> Vec<u32> {
 }
 
 fn sgd() -> Sgd {
-    let schedule = Schedule::Exponential {
-        rate: 0.3,
-        factor: 0.8,
-    };
-    Sgd {
-        schedule,
-        l2: 0.5,
-        averaging: Averaging::Off,
-    }
+    let schedule = Schedule::Exponential { rate: 0.3, factor: 0.8 };
+    Sgd { schedule, l2: 0.5, averaging: Averaging::Off }
 }
 
 fn accuracy(weights: &SharedWeights, clicks: &[Click]) -> f64 {
     let model = Logistic::new(40);
     let reader = Worker::reader(model.layout(), weights);
-    let right = clicks
-        .iter()
-        .filter(|c| (model.probability(&reader, &c.features) > 0.5) == c.positive);
+    let right =
+        clicks.iter().filter(|c| (model.probability(&reader, &c.features) > 0.5) == c.positive);
     right.count() as f64 / clicks.len() as f64
 }
 
@@ -90,20 +79,8 @@ fn accuracy(weights: &SharedWeights, clicks: &[Click]) -> f64 {
 macro_rules! for_each_update {
     ($check:expr) => {
         $check(sgd(), "sgd");
-        $check(
-            Sgd {
-                averaging: Averaging::FromPass(2),
-                ..sgd()
-            },
-            "asgd",
-        );
-        $check(
-            Adf {
-                rate: 0.3,
-                ..Adf::default()
-            },
-            "adf",
-        );
+        $check(Sgd { averaging: Averaging::FromPass(2), ..sgd() }, "asgd");
+        $check(Adf { rate: 0.3, ..Adf::default() }, "adf");
     };
 }
 
@@ -112,42 +89,21 @@ fn one_worker_is_the_serial_algorithm_bit_for_bit() {
     let clicks = separable_clicks(200, 40, 1);
     let settings = [
         PLAIN,
-        How {
-            accumulate: 4,
-            ..PLAIN
-        },
-        How {
-            sums_every: 8,
-            threshold: 0.2,
-            ..PLAIN
-        },
-        How {
-            write: Write::Cas,
-            ..PLAIN
-        },
-        How {
-            read: Read::Snapshot,
-            ..PLAIN
-        },
+        How { accumulate: 4, ..PLAIN },
+        How { sums_every: 8, threshold: 0.2, ..PLAIN },
+        How { write: Write::Cas, ..PLAIN },
+        How { read: Read::Snapshot, ..PLAIN },
     ];
     fn check<U: Update + Copy>(update: U, name: &str, how: How, clicks: &[Click]) {
         let serial = bits(&train(Serial, update, how, clicks).0);
-        assert_eq!(
-            bits(&train(AsynGrad, update, how, clicks).0),
-            serial,
-            "asyngrad, {name}"
-        );
+        assert_eq!(bits(&train(AsynGrad, update, how, clicks).0), serial, "asyngrad, {name}");
         assert_eq!(
             bits(&train(Minibatch::default(), update, how, clicks).0),
             serial,
             "minibatch, {name}"
         );
         if how.read == Read::Snapshot || how.sums_every == 1 {
-            assert_eq!(
-                bits(&train(Locked, update, how, clicks).0),
-                serial,
-                "locked, {name}"
-            );
+            assert_eq!(bits(&train(Locked, update, how, clicks).0), serial, "locked, {name}");
             assert_eq!(
                 bits(&train(RoundRobin, update, how, clicks).0),
                 serial,
@@ -159,20 +115,10 @@ fn one_worker_is_the_serial_algorithm_bit_for_bit() {
         for_each_update!(|update, name| check(update, name, how, &clicks));
     }
     // Replicas round differently from direct writes, but alike in every strategy that allows them.
-    let how = How {
-        replicas: Some(Replicas {
-            rows: 10,
-            merge_every: 4,
-        }),
-        ..PLAIN
-    };
+    let how = How { replicas: Some(Replicas { rows: 10, merge_every: 4 }), ..PLAIN };
     for_each_update!(|update, name| {
         let serial = bits(&train(Serial, update, how, &clicks).0);
-        assert_eq!(
-            bits(&train(AsynGrad, update, how, &clicks).0),
-            serial,
-            "replicas, {name}"
-        );
+        assert_eq!(bits(&train(AsynGrad, update, how, &clicks).0), serial, "replicas, {name}");
     });
 }
 
@@ -180,52 +126,24 @@ fn one_worker_is_the_serial_algorithm_bit_for_bit() {
 fn many_workers_visit_every_example_and_learn() {
     let clicks = separable_clicks(600, 40, 2);
     fn check<U: Update + Copy>(update: U, name: &str, clicks: &[Click]) {
-        let how = How {
-            threads: 8,
-            ..PLAIN
-        };
+        let how = How { threads: 8, ..PLAIN };
         let sparse = How {
             threshold: 0.02,
             sums_every: 4,
-            replicas: Some(Replicas {
-                rows: 8,
-                merge_every: 4,
-            }),
+            replicas: Some(Replicas { rows: 8, merge_every: 4 }),
             ..how
         };
         let runs = [
             ("asyngrad", train(AsynGrad, update, how, clicks)),
-            (
-                "asyngrad cas",
-                train(
-                    AsynGrad,
-                    update,
-                    How {
-                        write: Write::Cas,
-                        ..how
-                    },
-                    clicks,
-                ),
-            ),
+            ("asyngrad cas", train(AsynGrad, update, How { write: Write::Cas, ..how }, clicks)),
             (
                 "asyngrad snapshot",
-                train(
-                    AsynGrad,
-                    update,
-                    How {
-                        read: Read::Snapshot,
-                        ..how
-                    },
-                    clicks,
-                ),
+                train(AsynGrad, update, How { read: Read::Snapshot, ..how }, clicks),
             ),
             ("asyngrad sparse", train(AsynGrad, update, sparse, clicks)),
             ("locked", train(Locked, update, how, clicks)),
             ("round-robin", train(RoundRobin, update, how, clicks)),
-            (
-                "minibatch",
-                train(Minibatch::default(), update, how, clicks),
-            ),
+            ("minibatch", train(Minibatch::default(), update, how, clicks)),
         ];
         for (strategy, (weights, examples)) in runs {
             assert_eq!(examples, 1800, "{strategy}, {name}");
@@ -239,16 +157,10 @@ fn many_workers_visit_every_example_and_learn() {
 #[test]
 fn minibatch_does_not_depend_on_timing() {
     let clicks = separable_clicks(200, 40, 3);
-    let how = How {
-        threads: 4,
-        ..PLAIN
-    };
+    let how = How { threads: 4, ..PLAIN };
     let first = bits(&train(Minibatch::default(), sgd(), how, &clicks).0);
     for _ in 0..3 {
-        assert_eq!(
-            bits(&train(Minibatch::default(), sgd(), how, &clicks).0),
-            first
-        );
+        assert_eq!(bits(&train(Minibatch::default(), sgd(), how, &clicks).0), first);
     }
 }
 
@@ -258,10 +170,7 @@ fn a_panicking_worker_ends_the_run_with_its_message_and_hangs_nobody() {
     clicks[77].features.clear();
     fn check<S: Strategy>(strategy: S, clicks: &[Click]) {
         let name = strategy.name();
-        let how = How {
-            threads: 4,
-            ..PLAIN
-        };
+        let how = How { threads: 4, ..PLAIN };
         let run = catch_unwind(AssertUnwindSafe(|| train(strategy, sgd(), how, clicks)));
         let panic = run.map(|_| ()).expect_err(name);
         let message = panic.downcast_ref::<&str>().copied().unwrap_or_default();

@@ -1,5 +1,8 @@
 //! Operations on lists of rows at once: all tokens of a sentence.
 
+use std::sync::atomic::AtomicU32;
+
+use super::LINE;
 use super::kernel::{RowCells, SplitRows};
 use super::rows::RowsView;
 use super::view::WeightsView;
@@ -65,6 +68,30 @@ impl<'a> Lists<'a> {
     pub fn offsets(&self) -> &'a [u32] {
         self.offsets
     }
+}
+
+/// Asks for the cache line in which `cells` start.
+#[inline]
+fn prefetch_line(cells: &[AtomicU32]) {
+    #[cfg(all(target_arch = "x86_64", not(any(miri, feature = "portable"))))]
+    // SAFETY: a prefetch changes nothing that a program can see, and faults on no address.
+    unsafe {
+        std::arch::asm!(
+            "prefetcht1 [{line}]",
+            line = in(reg) cells.as_ptr(),
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    #[cfg(all(target_arch = "aarch64", not(any(miri, feature = "portable"))))]
+    // SAFETY: a prefetch changes nothing that a program can see, and faults on no address.
+    unsafe {
+        std::arch::asm!(
+            "prfm pldl2keep, [{line}]",
+            line = in(reg) cells.as_ptr(),
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    let _ = cells;
 }
 
 impl RowsView<'_> {
@@ -140,6 +167,23 @@ impl RowsView<'_> {
         // each id its factor and rate.
         unsafe {
             (self.kernels.blend_lists)(&split, lists.ids, lists.offsets, keep, rate, values);
+        }
+    }
+
+    /// Asks for the rows of ascending `ids` to be brought into the second-level cache, where the
+    /// processor can be asked; rows before `first` are taken to be there already.
+    ///
+    /// # Panics
+    ///
+    /// Panics if an id is out of range.
+    #[inline]
+    pub fn prefetch(&self, ids: &[u32], first: u32) {
+        for &id in ids.iter().rev().take_while(|&&id| id >= first) {
+            let start = id as usize * self.stride();
+            let row = &self.rows.cells[start..start + self.stride()];
+            for line in row.chunks(LINE) {
+                prefetch_line(line);
+            }
         }
     }
 

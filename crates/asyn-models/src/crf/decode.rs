@@ -70,10 +70,10 @@ impl Crf {
                 self.sum_token_edges(worker, sentence, token, workspace);
                 workspace.chain.set_token_edges(token, &workspace.token_edges);
             }
-            workspace.chain.run_by_token(&[])
+            workspace.chain.run_by_token(&[], |_| {})
         } else {
             workspace.chain.set_edges(&workspace.edge_scores);
-            let log_z = workspace.chain.run(&[]);
+            let log_z = workspace.chain.run(&[], |_| {});
             // Pair marginals are not asked for, and must not reach a later gradient.
             workspace.row.resize(n * n, 0.0);
             workspace.chain.add_pairs(&mut workspace.row);

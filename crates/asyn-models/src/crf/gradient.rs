@@ -50,9 +50,12 @@ impl Model for Crf {
         gradient: &mut Gradient,
     ) -> f64 {
         let mut loss = 0.0;
-        for sentence in batch.examples() {
+        let mut sentences = batch.examples().chain(batch.upcoming()).peekable();
+        for _ in 0..batch.len() {
+            let Some(sentence) = sentences.next() else { break };
             if sentence.n_tokens() > 0 {
-                loss += self.sentence_gradient(worker, sentence, workspace, gradient);
+                let upcoming = sentences.peek().copied();
+                loss += self.sentence_gradient(worker, sentence, upcoming, workspace, gradient);
             }
         }
         if self.rich.is_none() && self.shape.transitions {
@@ -71,6 +74,7 @@ impl Crf {
         &self,
         worker: &Worker<'_>,
         sentence: &Encoded,
+        upcoming: Option<&Encoded>,
         workspace: &mut CrfWorkspace,
         gradient: &mut Gradient,
     ) -> f64 {
@@ -83,9 +87,16 @@ impl Crf {
             Some(_) => self.read_token_edges(worker, sentence, workspace),
             None => self.read_edges(worker, sentence, workspace),
         };
+        // While this sentence is computed, the rows of the next one are on their way.
+        let prefetch = |at: usize| {
+            let Some(upcoming) = upcoming else { return };
+            for token in (at - 1..upcoming.n_tokens()).step_by(len - 1) {
+                worker.prefetch_rows(self.node, upcoming.attributes_of(token));
+            }
+        };
         let log_z = match self.rich {
-            Some(_) => workspace.chain.run_by_token(labels),
-            None => workspace.chain.run(labels),
+            Some(_) => workspace.chain.run_by_token(labels, prefetch),
+            None => workspace.chain.run(labels, prefetch),
         };
         let log_space = log_z.is_none().then(|| self.log_space(worker, sentence, workspace));
         let stride = n.next_multiple_of(8);
@@ -96,7 +107,10 @@ impl Crf {
                 errors[n..].fill(0.0);
                 errors[usize::from(label)] -= 1.0;
             }
-            gradient.add_rows(self.node, sentence.attributes_of(token), &errors[..stride]);
+            // No other label can have more probability than the gold label lacks.
+            let largest = errors[usize::from(label)].abs();
+            let attributes = sentence.attributes_of(token);
+            gradient.add_sized_rows(self.node, attributes, &errors[..stride], largest);
         }
         match self.rich {
             Some(_) => self.add_token_edges(sentence, workspace, gradient, log_space.as_ref()),

@@ -197,20 +197,27 @@ impl Chain {
 
     /// Computes all marginals with the shared edges, and returns log Z.
     ///
+    /// Calls `meanwhile` with each position but the first: the recursion leaves the memory idle,
+    /// so the caller can ask for what it will read next.
+    ///
     /// Afterwards the node rows hold the marginals of labels, less 1 at the label that `gold`
     /// has for a token, if it has one; [`Chain::add_pairs`] has the pair marginals. Returns
     /// `None` if too much would underflow.
-    pub(crate) fn run(&mut self, gold: &[u16]) -> Option<f64> {
+    pub(crate) fn run(&mut self, gold: &[u16], meanwhile: impl FnMut(usize)) -> Option<f64> {
         let shift = f64::from(self.edge_shift) * (self.len - 1) as f64;
-        dispatch(Run { chain: self, gold, by_token: false }).map(|log_z| log_z + shift)
+        dispatch(Run { chain: self, gold, meanwhile, by_token: false }).map(|log_z| log_z + shift)
     }
 
     /// Computes all marginals with edges that differ from token to token, and returns log Z.
     ///
     /// Afterwards [`Chain::token_pairs`] are the pair marginals of each token.
-    pub(crate) fn run_by_token(&mut self, gold: &[u16]) -> Option<f64> {
+    pub(crate) fn run_by_token(
+        &mut self,
+        gold: &[u16],
+        meanwhile: impl FnMut(usize),
+    ) -> Option<f64> {
         let shift: f64 = self.token_shifts[1..self.len].iter().copied().map(f64::from).sum();
-        dispatch(Run { chain: self, gold, by_token: true }).map(|log_z| log_z + shift)
+        dispatch(Run { chain: self, gold, meanwhile, by_token: true }).map(|log_z| log_z + shift)
     }
 
     /// Returns the pair marginals of a token after [`Chain::run_by_token`]: rows of `width`
@@ -278,29 +285,30 @@ impl Kernel for Exponentiate<'_> {
     }
 }
 
-struct Run<'a> {
+struct Run<'a, F> {
     chain: &'a mut Chain,
     gold: &'a [u16],
+    meanwhile: F,
     by_token: bool,
 }
 
-impl Kernel for Run<'_> {
+impl<F: FnMut(usize)> Kernel for Run<'_, F> {
     type Output = Option<f64>;
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Option<f64> {
-        let (chain, gold, by_token) = (self.chain, self.gold, self.by_token);
+        let Run { chain, gold, meanwhile, by_token } = self;
         // With 16 registers fewer rows of accumulators fit than with 32.
         let wide = S::LANES == 16;
         match chain.width / S::LANES {
-            1 => run::<S, 1, 8>(s, chain, gold, S::LANES, by_token),
-            2 if wide => run::<S, 2, 8>(s, chain, gold, 2 * S::LANES, by_token),
-            2 => run::<S, 2, 4>(s, chain, gold, 2 * S::LANES, by_token),
-            3 if wide => run::<S, 3, 8>(s, chain, gold, 3 * S::LANES, by_token),
-            3 => run::<S, 3, 4>(s, chain, gold, 3 * S::LANES, by_token),
-            4 if wide => run::<S, 4, 4>(s, chain, gold, 4 * S::LANES, by_token),
-            4 => run::<S, 4, 2>(s, chain, gold, 4 * S::LANES, by_token),
-            _ => run::<S, 4, 2>(s, chain, gold, chain.width, by_token),
+            1 => run::<S, 1, 8>(s, chain, gold, meanwhile, S::LANES, by_token),
+            2 if wide => run::<S, 2, 8>(s, chain, gold, meanwhile, 2 * S::LANES, by_token),
+            2 => run::<S, 2, 4>(s, chain, gold, meanwhile, 2 * S::LANES, by_token),
+            3 if wide => run::<S, 3, 8>(s, chain, gold, meanwhile, 3 * S::LANES, by_token),
+            3 => run::<S, 3, 4>(s, chain, gold, meanwhile, 3 * S::LANES, by_token),
+            4 if wide => run::<S, 4, 4>(s, chain, gold, meanwhile, 4 * S::LANES, by_token),
+            4 => run::<S, 4, 2>(s, chain, gold, meanwhile, 4 * S::LANES, by_token),
+            _ => run::<S, 4, 2>(s, chain, gold, meanwhile, chain.width, by_token),
         }
     }
 }
@@ -314,16 +322,45 @@ fn run<S: Simd, const N: usize, const R: usize>(
     s: S,
     chain: &mut Chain,
     gold: &[u16],
+    mut meanwhile: impl FnMut(usize),
     width: usize,
     by_token: bool,
 ) -> Option<f64> {
     let len = chain.len;
     let shifts = exponentiate_nodes::<S>(s, chain, width);
     let mut lowest = first_values::<S>(s, chain, width);
+    let (n, size) = (chain.n_labels, chain.rows * width);
+    // Taken apart once, so that the loop holds plain slices.
+    let node = &chain.node[..len * width];
+    let alpha = &mut chain.alpha[..len * width];
+    let beta = &mut chain.beta[..len * width];
+    let ahead = &mut chain.ahead[..len * width];
+    let sums = &mut chain.sums[..len];
+    let (edge, transposed) = (&chain.edge[..n * width], &chain.edge_transposed[..n * width]);
+    let token_edges = &chain.token_edges[..];
     for i in 1..len {
         let j = len - 1 - i;
-        lowest = lowest.min(forward::<S, N>(s, chain, width, i, by_token));
-        lowest = lowest.min(backward::<S, N>(s, chain, width, j, by_token));
+        meanwhile(i);
+        let into =
+            |token: usize| if by_token { &token_edges[token * size..][..n * width] } else { edge };
+        let (before, after) = alpha.split_at_mut(i * width);
+        let step = Forward {
+            edge: into(i),
+            previous: &before[(i - 1) * width..][..n],
+            node: &node[i * width..][..width],
+            alpha: &mut after[..width],
+        };
+        sums[i] = forward::<S, N>(s, step, width, sums[i - 1]);
+        lowest = lowest.min(sums[i]);
+        let (before, after) = ahead.split_at_mut((j + 1) * width);
+        let step = Backward {
+            edge: if by_token { into(j + 1) } else { transposed },
+            next: &after[..width],
+            node: &node[j * width..][..width],
+            beta: &mut beta[j * width..][..width],
+            ahead: &mut before[j * width..][..width],
+        };
+        lowest = lowest.min(backward::<S, N>(s, step, width, by_token));
     }
     lowest = lowest.min(marginals::<S>(s, chain, gold, width));
     // Written so that NaN fails as well.
@@ -386,68 +423,71 @@ fn first_values<S: Simd>(s: S, chain: &mut Chain, width: usize) -> f32 {
     chain.sums[0]
 }
 
-/// Computes `alpha[i]` from `alpha[i-1]`; returns its total.
+/// One step of the forward recursion.
+struct Forward<'a> {
+    edge: &'a [f32],
+    /// `Y` values of the token before.
+    previous: &'a [f32],
+    node: &'a [f32],
+    alpha: &'a mut [f32],
+}
+
+/// Computes `alpha` from `previous`, whose total is `sum`; returns its total.
 #[inline(always)]
-fn forward<S: Simd, const N: usize>(
-    s: S,
-    chain: &mut Chain,
-    width: usize,
-    i: usize,
-    by_token: bool,
-) -> f32 {
-    let n = chain.n_labels;
-    let size = chain.rows * width;
-    let edge = if by_token { &chain.token_edges[i * size..][..size] } else { &chain.edge[..size] };
-    let (before, after) = chain.alpha.split_at_mut(i * width);
-    let previous = &before[(i - 1) * width..][..n];
-    let node = &chain.node[i * width..][..width];
-    let inverse = s.splat(1.0 / chain.sums[i - 1]);
+fn forward<S: Simd, const N: usize>(s: S, step: Forward<'_>, width: usize, sum: f32) -> f32 {
+    let Forward { edge, previous, node, alpha } = step;
+    let inverse = s.splat(1.0 / sum);
     let mut total = s.zero();
     for strip in (0..width).step_by(N * S::LANES) {
         let weighted = weighted_rows::<S, N>(s, previous, edge, width, strip);
-        for (v, &weighted) in weighted.iter().enumerate() {
-            let at = strip + v * S::LANES;
-            let value = s.mul(weighted, inverse);
+        let node = load_row::<S, N>(s, &node[strip..]);
+        let alpha = &mut alpha[strip..strip + N * S::LANES];
+        for v in 0..N {
+            let value = s.mul(weighted[v], inverse);
             let value = s.keep_from(value, value, LEAST_FACTOR);
-            let value = s.mul(value, s.load(&node[at..at + S::LANES]));
+            let value = s.mul(value, node[v]);
             let value = s.keep_from(value, value, LEAST_VALUE);
             total = s.add(total, value);
-            s.store(value, &mut after[at..at + S::LANES]);
+            s.store(value, &mut alpha[v * S::LANES..]);
         }
     }
-    let total = s.sum(total);
-    chain.sums[i] = total;
-    total
+    s.sum(total)
 }
 
-/// Computes `beta[j]` and `ahead[j]` from `ahead[j+1]`; returns the total of the latter.
+/// One step of the backward recursion.
+struct Backward<'a> {
+    /// Edges by label and previous label, or by previous label and label where edges
+    /// differ from token to token.
+    edge: &'a [f32],
+    /// `ahead` of the token after.
+    next: &'a [f32],
+    node: &'a [f32],
+    beta: &'a mut [f32],
+    ahead: &'a mut [f32],
+}
+
+/// Computes `beta` and `ahead` from `next`; returns the total of the latter.
 #[inline(always)]
 fn backward<S: Simd, const N: usize>(
     s: S,
-    chain: &mut Chain,
+    step: Backward<'_>,
     width: usize,
-    j: usize,
     by_token: bool,
 ) -> f32 {
-    let n = chain.n_labels;
-    let (this, next) = chain.ahead.split_at_mut((j + 1) * width);
-    let next = &next[..width];
-    let this = &mut this[j * width..][..width];
-    let beta = &mut chain.beta[j * width..][..width];
-    let node = &chain.node[j * width..][..width];
+    let Backward { edge, next, node, beta, ahead } = step;
+    let n = edge.len() / width;
     let mut total = s.zero();
-    for values in next.chunks_exact(S::LANES) {
-        total = s.add(total, s.load(values));
+    for at in (0..width).step_by(S::LANES) {
+        total = s.add(total, s.load(&next[at..]));
     }
     let total = s.sum(total);
     let inverse = s.splat(1.0 / total);
     if by_token {
         // Rows of edges times `next`: one sum over lanes for each previous label.
-        let edges = &chain.token_edges[(j + 1) * chain.rows * width..][..n * width];
-        for (row, beta) in edges.chunks_exact(width).zip(&mut *beta) {
+        for (row, beta) in edge.chunks_exact(width).zip(&mut *beta) {
             let mut sum = s.zero();
-            for (edge, next) in row.chunks_exact(S::LANES).zip(next.chunks_exact(S::LANES)) {
-                sum = s.mul_add(s.load(edge), s.load(next), sum);
+            for at in (0..width).step_by(S::LANES) {
+                sum = s.mul_add(s.load(&row[at..]), s.load(&next[at..]), sum);
             }
             *beta = s.sum(sum);
         }
@@ -456,15 +496,17 @@ fn backward<S: Simd, const N: usize>(
         let weighted = if by_token {
             load_row::<S, N>(s, &beta[strip..])
         } else {
-            weighted_rows::<S, N>(s, &next[..n], &chain.edge_transposed, width, strip)
+            weighted_rows::<S, N>(s, &next[..n], edge, width, strip)
         };
-        for (v, &weighted) in weighted.iter().enumerate() {
-            let at = strip + v * S::LANES;
-            let value = s.mul(weighted, inverse);
+        let node = load_row::<S, N>(s, &node[strip..]);
+        let beta = &mut beta[strip..strip + N * S::LANES];
+        let ahead = &mut ahead[strip..strip + N * S::LANES];
+        for v in 0..N {
+            let value = s.mul(weighted[v], inverse);
             let value = s.keep_from(value, value, LEAST_VALUE);
-            s.store(value, &mut beta[at..at + S::LANES]);
-            let value = s.mul(value, s.load(&node[at..at + S::LANES]));
-            s.store(s.keep_from(value, value, LEAST_VALUE), &mut this[at..at + S::LANES]);
+            s.store(value, &mut beta[v * S::LANES..]);
+            let value = s.mul(value, node[v]);
+            s.store(s.keep_from(value, value, LEAST_VALUE), &mut ahead[v * S::LANES..]);
         }
     }
     total
@@ -634,7 +676,7 @@ mod tests {
         for size in [1.0, 10.0, 30.0, 60.0, 100.0, 1000.0] {
             for n_labels in [3, 22] {
                 let mut chain = extreme(n_labels, 40, size);
-                let done = chain.run(&[]);
+                let done = chain.run(&[], |_| {});
                 let mut pairs = vec![0.0; n_labels * n_labels];
                 chain.add_pairs(&mut pairs);
                 let cells = 40 * chain.width;
@@ -660,7 +702,7 @@ mod tests {
     fn what_is_computed_in_spite_of_extreme_scores_is_a_distribution() {
         for size in [1.0, 10.0, 30.0, 60.0] {
             let mut chain = extreme(22, 40, size);
-            if chain.run(&[]).is_some() {
+            if chain.run(&[], |_| {}).is_some() {
                 for token in 0..40 {
                     let total: f32 = chain.node(token).iter().sum();
                     assert!((total - 1.0).abs() < 1e-4, "token {token}, size {size}: {total}");
