@@ -52,6 +52,17 @@ const BLOCK_ALIGN: usize = 16;
 /// });
 /// assert_eq!(weights.to_vec()[..96], [0.5; 96]);
 /// ```
+///
+/// A plain slice cannot be had while a view is alive:
+///
+/// ```compile_fail,E0502
+/// use asyn_core::shared::SharedWeights;
+///
+/// let mut weights = SharedWeights::zeroed(8);
+/// let view = weights.view(0, 8);
+/// weights.as_mut_slice()[0] = 1.0;
+/// view.get(0);
+/// ```
 pub struct SharedWeights {
     /// The first cell, on a cache line.
     cells: NonNull<AtomicU32>,

@@ -1,7 +1,7 @@
 //! NEON: pairs of registers of 4 floats, loaded and stored by `LD1` and `ST1`.
 //!
-//! The architecture describes these as accesses to elements of 4 bytes, each of them
-//! atomic where it is aligned.
+//! These are described as accesses to elements, here of 4 bytes; that each is atomic is
+//! an assumption, as for the other vector kernels (see docs/memory-model.md).
 
 use std::arch::aarch64::{
     float32x4_t, vaddq_f32, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmulq_f32, vst1q_f32,

@@ -340,6 +340,9 @@ pub(super) unsafe fn rank_update<V: Lanes>(
 ) {
     let PanelCells { cells, k } = *w;
     let n_panels = cells.len() / (k * LINE);
+    if t == 0 {
+        return;
+    }
     let update = RankUpdate {
         w: cells.as_ptr(),
         k,
