@@ -111,7 +111,9 @@ impl RowsView<'_> {
         width: usize,
     ) {
         assert!(width >= self.stride(), "a sum has {} floats, not {width}", self.stride());
-        assert!(out.len() >= lists.len() * width, "a sum for each list");
+        // A product that wraps would let a kernel write beyond `out`.
+        let n_floats = lists.len().checked_mul(width);
+        assert!(n_floats.is_some_and(|n_floats| n_floats <= out.len()), "a sum for each list");
         let split = self.split(hot);
         // SAFETY: the kernels are supported and check the ids; there is room for each sum.
         unsafe { (self.kernels.sum_lists)(&split, lists.ids, lists.offsets, out, width) }
