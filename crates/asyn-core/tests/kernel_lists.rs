@@ -46,8 +46,9 @@ fn expected(
     let mut table = table.to_vec();
     let mut hot_values = hot.map(SharedWeights::to_vec).unwrap_or_default();
     for i in 0..N_LISTS {
-        for at in OFFSETS[i] as usize..OFFSETS[i + 1] as usize {
-            let id = IDS[at] as usize;
+        let range = OFFSETS[i] as usize..OFFSETS[i + 1] as usize;
+        for (at, &id) in range.clone().zip(&IDS[range]) {
+            let id = id as usize;
             let values = if id < hot_values.len() / stride { &mut hot_values } else { &mut table };
             by_row(i, at, &mut values[id * stride..][..stride]);
         }
