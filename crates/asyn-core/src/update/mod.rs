@@ -10,9 +10,11 @@
 //! the segment starts.
 
 mod adf;
+mod frequencies;
 mod sgd;
 
 pub use adf::{Adf, AdfState};
+pub use frequencies::Frequencies;
 pub use sgd::{Averaging, Sgd, SgdState};
 
 use crate::gradient::Gradient;
@@ -47,15 +49,6 @@ pub struct Training<'a> {
     pub n_examples: usize,
     /// How often each block is used, if the rule asked for it.
     pub frequencies: Option<Frequencies>,
-}
-
-/// How often each block of a layout is used in a pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frequencies {
-    /// In how many examples.
-    pub examples: Vec<u32>,
-    /// How many times.
-    pub uses: Vec<u32>,
 }
 
 /// An update rule.

@@ -1,0 +1,149 @@
+//! Runs passes over a training set.
+//!
+//! The trainer owns what all strategies share: the order of examples, seeds,
+//! clocks, evaluation, stopping, and what happens between segments.
+//!
+//! | Part      | What it holds                                        |
+//! | --------- | ---------------------------------------------------- |
+//! | `builder` | the settings, and the one place that checks them     |
+//! | `run`     | a run in progress: segments, clocks, the last copies |
+//!
+//! No example is computed here: a strategy runs the segments.
+
+mod builder;
+mod run;
+
+pub use builder::TrainerBuilder;
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::observer::{Checkpoint, Observer, PassReport};
+use crate::seed::{Purpose, SplitMix64};
+use crate::settings::{Access, Sampling};
+use crate::shared::SharedWeights;
+use crate::strategy::{Serial, Strategy};
+use crate::update::{Sgd, Update};
+
+use run::Run;
+
+/// Settings of a run, checked; made by [`Trainer::builder`].
+#[derive(Debug, Clone)]
+pub struct Trainer<S = Serial, U = Sgd> {
+    strategy: S,
+    update: U,
+    n_workers: usize,
+    passes: u32,
+    seed: u64,
+    sampling: Sampling,
+    access: Access,
+    segment_len: usize,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// One report a finished pass.
+    pub passes: Vec<PassReport>,
+    /// Whether an observer ended the run early.
+    pub stopped: bool,
+}
+
+impl<S: Strategy, U: Update> Trainer<S, U> {
+    /// Returns the number of workers.
+    #[must_use]
+    pub fn n_workers(&self) -> usize {
+        self.n_workers
+    }
+
+    /// Trains `weights` in place. At the end they hold what the update rule means as
+    /// its result, averages included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoExamples`], [`Error::Length`], and [`Error::Diverged`], after which
+    /// `weights` hold the last good pass that was copied, at most a second of training
+    /// before, or the initial weights.
+    ///
+    /// # Panics
+    ///
+    /// Propagates the panic of a worker.
+    pub fn fit<M: Model>(
+        &self,
+        model: &M,
+        examples: &[M::Example],
+        weights: &mut SharedWeights,
+        observer: &mut impl Observer,
+    ) -> Result<Outcome> {
+        self.run(model, examples, weights, None, observer)
+    }
+
+    /// Goes on from a checkpoint of a run with the same model, examples and settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::fit`]; [`Error::Length`] also if the checkpoint is another model's.
+    ///
+    /// # Panics
+    ///
+    /// Propagates the panic of a worker.
+    pub fn resume<M: Model>(
+        &self,
+        model: &M,
+        examples: &[M::Example],
+        weights: &mut SharedWeights,
+        checkpoint: &Checkpoint,
+        observer: &mut impl Observer,
+    ) -> Result<Outcome> {
+        self.run(model, examples, weights, Some(checkpoint), observer)
+    }
+
+    fn run<M: Model>(
+        &self,
+        model: &M,
+        examples: &[M::Example],
+        weights: &mut SharedWeights,
+        checkpoint: Option<&Checkpoint>,
+        observer: &mut impl Observer,
+    ) -> Result<Outcome> {
+        if examples.is_empty() {
+            return Err(Error::NoExamples);
+        }
+        let mut run = Run::start(self, model, examples, weights, checkpoint)?;
+        let mut outcome = Outcome { passes: Vec::new(), stopped: false };
+        while run.pass < self.passes && !outcome.stopped {
+            let order = self.order(examples.len(), run.pass);
+            while run.done < order.len() {
+                run.segment(&order)?;
+                if run.done < order.len() {
+                    outcome.stopped = run.tell_progress(observer, order.len()).is_break();
+                    if outcome.stopped {
+                        break;
+                    }
+                }
+            }
+            if run.done == order.len() {
+                let (report, flow) = run.end_pass(observer);
+                outcome.passes.push(report);
+                outcome.stopped = flow.is_break();
+            }
+        }
+        run.finish();
+        Ok(outcome)
+    }
+
+    /// Returns the ids of the examples of a pass in the order in which they are drawn.
+    #[allow(clippy::cast_possible_truncation, reason = "example ids are u32")]
+    fn order(&self, n_examples: usize, pass: u32) -> Vec<u32> {
+        let mut random = SplitMix64::stream(self.seed, Purpose::Order, u64::from(pass), 0);
+        match self.sampling {
+            Sampling::WithoutReplacement => {
+                let mut order: Vec<u32> = (0..n_examples as u32).collect();
+                random.shuffle(&mut order);
+                order
+            }
+            Sampling::WithReplacement => {
+                (0..n_examples).map(|_| random.below(n_examples as u64) as u32).collect()
+            }
+        }
+    }
+}
