@@ -57,8 +57,19 @@ const LAYERS: &[Layer] = &[
         outer: None,
     },
     Layer {
+        name: "asyn-report",
+        inner: &[],
+        outer: None,
+    },
+    Layer {
         name: "asyn",
-        inner: &["asyn-core", "asyn-data", "asyn-models", "asyn-sync"],
+        inner: &[
+            "asyn-core",
+            "asyn-data",
+            "asyn-models",
+            "asyn-report",
+            "asyn-sync",
+        ],
         outer: None,
     },
     Layer {
@@ -68,7 +79,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "xtask",
-        inner: &[],
+        inner: &["asyn-report"],
         outer: None,
     },
 ];
