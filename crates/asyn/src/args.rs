@@ -1,0 +1,291 @@
+//! What was typed, and whether it can be understood; `settings` and `plan` say what it means.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::choice::{
+    ReadChoice, Replication, SamplingChoice, ScheduleChoice, StrategyChoice, UpdateChoice,
+    WriteChoice,
+};
+
+/// Trains structured models on all the cores of a CPU, asynchronously.
+#[derive(Debug, Parser)]
+#[command(name = "asyn", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Says more on standard error: times and throughput.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Says nothing on standard error but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The tasks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Trains a model.
+    #[command(subcommand)]
+    Train(TrainVerb),
+    /// Labels a column file with a model.
+    Tag(TagArgs),
+    /// Scores the last two columns of a file, gold and predicted, as conlleval does.
+    Eval(EvalArgs),
+    /// Says what a model is, how it was trained, and its scores.
+    Info(InfoArgs),
+    /// Writes a corpus whose best possible score is known.
+    #[command(subcommand)]
+    Gen(GenVerb),
+}
+
+/// The models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrainVerb {
+    /// Trains a dense linear-chain conditional random field.
+    Crf(Box<CrfArgs>),
+}
+
+/// The corpora that can be written.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GenVerb {
+    /// Writes chunking data: word, tag and chunk label.
+    Chunking(ChunkingArgs),
+}
+
+/// The flags of `train crf`. Those that are serialised are settings, under their own names.
+#[derive(Debug, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(after_help = "\
+Examples:
+  asyn train crf train.txt -m chunker.safetensors
+  asyn train crf --train train.txt.gz -p chunking -d 10% -m chunker.safetensors
+  asyn train crf train.txt -p my.template -d dev.txt --rich-edges --run runs/1
+  asyn train crf --resume runs/1 --passes 20
+  asyn train crf train.txt -m np.safetensors --only-type NP --strategy serial --seed 7")]
+pub(crate) struct CrfArgs {
+    /// Training file: columns, the last one the label; may be gzipped.
+    #[arg(value_name = "TRAIN", conflicts_with = "train")]
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
+    /// The same, as a flag.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) train: Option<PathBuf>,
+    /// Where the model is written.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Templates of the attributes: word, chunking, np or a file [default: by the number of columns].
+    #[arg(short = 'p', long, value_name = "NAME|FILE")]
+    pub(crate) template: Option<String>,
+    /// Development data, a file or a share of the training sentences; the best pass is kept.
+    #[arg(short, long, value_name = "FILE|10%")]
+    pub(crate) dev: Option<String>,
+    /// How workers share the weights [default: asyngrad].
+    #[arg(long, value_enum)]
+    pub(crate) strategy: Option<StrategyChoice>,
+    /// Number of workers [default: all cores].
+    #[arg(short, long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Number of passes over the training data.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) passes: Option<u32>,
+    /// Update rule [default: adf].
+    #[arg(long, value_enum)]
+    pub(crate) update: Option<UpdateChoice>,
+    /// Strength of the regularisation, λ of λ/2 ‖w‖².
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    pub(crate) l2: Option<f64>,
+    /// Seed of all randomness.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// Keeps attributes that occur at least so often.
+    #[arg(short = 'f', long, value_name = "N")]
+    pub(crate) min_freq: Option<u32>,
+    /// Gives frequent attributes weights for pairs of labels too.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) rich_edges: bool,
+    /// How often an attribute must occur to be rich.
+    #[arg(long, value_name = "N")]
+    pub(crate) edge_min_freq: Option<u32>,
+    /// Keeps one type of chunk, such as NP; the others become O.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) only_type: Option<String>,
+    /// Writes one JSON object a line and event.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Keeps settings, events, model and checkpoints in a new folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    #[serde(skip)]
+    pub(crate) run: Option<PathBuf>,
+    /// Goes on with the run of a folder that --run made.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip)]
+    pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) advanced: AdvancedArgs,
+}
+
+/// Flags that few need.
+#[derive(Debug, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Advanced")]
+pub(crate) struct AdvancedArgs {
+    /// First step size.
+    #[arg(long, value_name = "X", value_parser = positive)]
+    rate: Option<f64>,
+    /// How the step size of sgd and asgd falls.
+    #[arg(long, value_enum)]
+    schedule: Option<ScheduleChoice>,
+    /// Factor a pass on the step size, of adf and of the exponential schedule.
+    #[arg(long, value_name = "X", value_parser = share)]
+    decay: Option<f64>,
+    /// Passes after which the inverse-time schedule has halved the step size.
+    #[arg(long, value_name = "X", value_parser = positive)]
+    half_life: Option<f64>,
+    /// First pass that asgd averages.
+    #[arg(long, value_name = "PASS", value_parser = clap::value_parser!(u32).range(1..))]
+    average_from: Option<u32>,
+    /// Windows of adf in a pass.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    windows: Option<u32>,
+    /// Factor a window of adf for what no example uses.
+    #[arg(long, value_name = "X", value_parser = share)]
+    alpha: Option<f64>,
+    /// Factor a window of adf for what every example uses.
+    #[arg(long, value_name = "X", value_parser = share)]
+    beta: Option<f64>,
+    /// Examples a step.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    accumulate: Option<u32>,
+    /// Steps after which the sums of whole tensors are written once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sums_every: Option<u32>,
+    /// Size below which row gradients are written stochastically; 0 for never.
+    #[arg(long, value_name = "X", value_parser = below_one)]
+    sparse_threshold: Option<f64>,
+    /// Most frequent rows that each worker keeps a copy of.
+    #[arg(long, value_name = "ROWS|off")]
+    replicas: Option<Replication>,
+    /// Steps in which all these copies are merged once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    merge_every: Option<u32>,
+    /// Whether gradients read live weights or a copy.
+    #[arg(long, value_enum)]
+    read: Option<ReadChoice>,
+    /// Whether two writes at once may lose one.
+    #[arg(long, value_enum)]
+    write: Option<WriteChoice>,
+    /// How a pass draws its examples.
+    #[arg(long, value_enum)]
+    sampling: Option<SamplingChoice>,
+    /// Examples between two quiet points, where a run can be stopped.
+    #[arg(long, value_name = "N")]
+    segment: Option<NonZeroUsize>,
+}
+
+/// The flags of `tag`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  asyn tag -m chunker.safetensors test.txt > tagged.txt
+  asyn tag -m chunker.safetensors test.txt | asyn eval
+  zcat big.txt.gz | asyn tag -m chunker.safetensors --marginals -t 4 -")]
+pub(crate) struct TagArgs {
+    /// Column file, with the label column or without; - or nothing for standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// The model.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Adds the marginal probability of each label as a last column.
+    #[arg(long)]
+    pub(crate) marginals: bool,
+    /// Number of threads [default: all cores].
+    #[arg(short, long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+/// The flags of `eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  asyn tag -m chunker.safetensors test.txt | asyn eval
+  asyn eval tagged.txt --json
+  asyn eval tagged.txt --min-f1 93")]
+pub(crate) struct EvalArgs {
+    /// Column file; - or nothing for standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ends with status 3 if F1 is below this, in percent.
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    pub(crate) min_f1: Option<f64>,
+}
+
+/// The flags of `info`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  asyn info chunker.safetensors")]
+pub(crate) struct InfoArgs {
+    /// The model.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The flags of `gen chunking`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  asyn gen chunking --sentences 9000 --seed 1 --out train.txt")]
+pub(crate) struct ChunkingArgs {
+    /// Number of sentences.
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) sentences: NonZeroUsize,
+    /// Seed; the same one gives the same bytes on every machine.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where the corpus is written; - for standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) out: PathBuf,
+}
+
+fn number(text: &str, expected: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if fits(number) => Ok(number),
+        _ => Err(format!("expected {expected}")),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, "a number above 0", |number| number > 0.0 && number.is_finite())
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, "a number of at least 0", |number| number >= 0.0 && number.is_finite())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text, "a number above 0 and at most 1", |number| number > 0.0 && number <= 1.0)
+}
+
+fn below_one(text: &str) -> Result<f64, String> {
+    number(text, "a number from 0 on and below 1", |number| (0.0..1.0).contains(&number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,117 @@
+//! Closed sets that a setting is chosen from, spelled alike on the command line and in files.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// How workers share the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StrategyChoice {
+    /// One worker; a seed repeats a run exactly.
+    Serial,
+    /// All workers read and write live weights, with no lock and in no order.
+    Asyngrad,
+    /// Copies and writes under one lock, in any order.
+    Locked,
+    /// Copies and writes in turn.
+    RoundRobin,
+    /// All workers compute at the same weights, one writes.
+    Minibatch,
+}
+
+/// The update rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum UpdateChoice {
+    /// Stochastic gradient descent.
+    Sgd,
+    /// Averaged stochastic gradient descent.
+    Asgd,
+    /// Step sizes that adapt to the frequency of features.
+    Adf,
+}
+
+/// How a step size falls over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScheduleChoice {
+    /// The same throughout.
+    Constant,
+    /// Multiplied by the decay from pass to pass.
+    Exponential,
+    /// Inversely with time.
+    InverseTime,
+}
+
+/// How gradients read weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReadChoice {
+    /// Live, whenever a value is needed.
+    InPlace,
+    /// From a copy of what a step touches.
+    Snapshot,
+}
+
+/// How workers write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WriteChoice {
+    /// Load, add, store.
+    Racy,
+    /// Compare and swap; slow.
+    Cas,
+}
+
+/// How a pass draws its examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SamplingChoice {
+    /// Each once, in a new order.
+    WithoutReplacement,
+    /// Each draw from all of them.
+    WithReplacement,
+}
+
+/// How many of the most frequent rows each worker keeps a copy of; written `off` for none at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct Replication(pub(crate) Option<u32>);
+
+impl FromStr for Replication {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("off", _) => Ok(Self(None)),
+            (_, Ok(rows)) => Ok(Self(Some(rows))),
+            _ => Err("expected a number of rows, or off".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Replication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("off"),
+            Some(rows) => rows.fmt(f),
+        }
+    }
+}
+
+impl From<Replication> for String {
+    fn from(replication: Replication) -> Self {
+        replication.to_string()
+    }
+}
+
+impl TryFrom<String> for Replication {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}

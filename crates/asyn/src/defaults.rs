@@ -1,0 +1,45 @@
+//! The numbers that training uses where nothing else is asked for.
+//!
+//! They were chosen on a held-out part of training data, never on test data.
+
+/// How many passes.
+pub(crate) const PASSES: u32 = 10;
+/// The seed of all randomness.
+pub(crate) const SEED: u64 = 1;
+/// λ of the objective `Σ ℓ + λ/2 ‖w‖²`.
+pub(crate) const L2: f64 = 1.0;
+
+/// The first step size of ADF.
+pub(crate) const ADF_RATE: f64 = 0.2;
+/// The first step size of SGD and averaged SGD.
+pub(crate) const SGD_RATE: f64 = 0.1;
+/// By what the step size is multiplied from pass to pass.
+pub(crate) const DECAY: f64 = 0.9;
+/// The factor a window of ADF for what no example uses.
+pub(crate) const ALPHA: f64 = 0.995;
+/// The factor a window of ADF for what every example uses.
+pub(crate) const BETA: f64 = 0.6;
+/// The windows of ADF in a pass.
+pub(crate) const WINDOWS: u32 = 10;
+/// The passes after which an inverse-time step size has halved.
+pub(crate) const HALF_LIFE: f64 = 5.0;
+/// The first pass whose iterates averaged SGD averages.
+pub(crate) const AVERAGE_FROM: u32 = 2;
+
+/// Examples a step.
+pub(crate) const ACCUMULATE: u32 = 1;
+/// Steps after which the sums of whole tensors are written.
+pub(crate) const SUMS_EVERY: u32 = 8;
+/// The size below which a row gradient is written stochastically.
+pub(crate) const SPARSE_THRESHOLD: f64 = 0.02;
+/// The rows that each worker of AsynGrad keeps for itself when there are several workers.
+pub(crate) const REPLICA_ROWS: u32 = 256;
+/// The steps in which a worker merges all its replicas once.
+pub(crate) const MERGE_EVERY: u32 = 16;
+/// Examples between two quiet points.
+pub(crate) const SEGMENT: usize = 1 << 14;
+
+/// How often an attribute must occur to be kept.
+pub(crate) const MIN_FREQ: u32 = 1;
+/// How often an attribute must occur to become a rich edge attribute.
+pub(crate) const EDGE_MIN_FREQ: u32 = 11;

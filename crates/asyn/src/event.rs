@@ -1,0 +1,125 @@
+//! The events of a run for machines: one JSON object a line, written as it happens.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use asyn::data::conlleval::Score;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// What happened.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub(crate) enum Event<'a> {
+    Start {
+        model: &'a str,
+        strategy: &'a str,
+        threads: usize,
+        seed: u64,
+        update: &'a str,
+        settings: &'a Settings,
+        kernels: String,
+        version: &'a str,
+        data: DataFacts,
+        machine: MachineFacts,
+    },
+    Pass {
+        pass: u32,
+        loss: f64,
+        examples: u64,
+        steps: u64,
+        train_seconds: f64,
+        total_train_seconds: f64,
+        total_observe_seconds: f64,
+        tokens_per_second: f64,
+        dev: Option<DevScore>,
+    },
+    End {
+        passes: u32,
+        stopped: bool,
+        best_pass: Option<u32>,
+        dev_f1: Option<f64>,
+        total_train_seconds: f64,
+        wall_seconds: f64,
+        peak_memory_bytes: Option<u64>,
+    },
+}
+
+/// The size of the training data, and what it took to get them.
+#[derive(Debug, Serialize)]
+pub(crate) struct DataFacts {
+    pub(crate) train: String,
+    pub(crate) sentences: usize,
+    pub(crate) tokens: usize,
+    pub(crate) attributes: usize,
+    pub(crate) rich: usize,
+    pub(crate) labels: usize,
+    pub(crate) weights: usize,
+    pub(crate) read_seconds: f64,
+    pub(crate) encode_seconds: f64,
+}
+
+/// Where it ran.
+#[derive(Debug, Serialize)]
+pub(crate) struct MachineFacts {
+    pub(crate) cpu: Option<String>,
+    pub(crate) cores: usize,
+}
+
+/// A score on development data, in percent.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
+pub(crate) struct DevScore {
+    pub(crate) f1: f64,
+    pub(crate) precision: f64,
+    pub(crate) recall: f64,
+    pub(crate) accuracy: f64,
+}
+
+impl From<&Score> for DevScore {
+    fn from(score: &Score) -> Self {
+        Self {
+            f1: score.f1(),
+            precision: score.precision(),
+            recall: score.recall(),
+            accuracy: score.accuracy(),
+        }
+    }
+}
+
+impl DevScore {
+    /// Returns whether this score is above another: by F1, or by accuracy where there are no
+    /// chunks that would make F1 differ.
+    pub(crate) fn is_above(&self, other: &Self) -> bool {
+        (self.f1, self.accuracy) > (other.f1, other.accuracy)
+    }
+}
+
+/// The files that events are written to.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    files: Vec<(PathBuf, File)>,
+}
+
+impl Log {
+    /// Adds a file, to begin anew or to go on with.
+    pub(crate) fn add(&mut self, path: &Path, goes_on: bool) -> Result<(), Failure> {
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).append(goes_on).truncate(!goes_on);
+        let file = options.open(path).map_err(Failure::io("create", path))?;
+        self.files.push((path.to_owned(), file));
+        Ok(())
+    }
+
+    /// Writes an event to all files, at once.
+    pub(crate) fn write(&mut self, event: &Event<'_>) -> Result<(), Failure> {
+        let mut line = serde_json::to_string(event).expect("events are JSON");
+        line.push('\n');
+        for (path, file) in &mut self.files {
+            file.write_all(line.as_bytes()).map_err(Failure::io("write", path))?;
+        }
+        Ok(())
+    }
+}

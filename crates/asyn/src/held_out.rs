@@ -1,0 +1,92 @@
+//! Sentences with gold labels that are scored while and after a model is trained.
+
+use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread;
+
+use asyn_core::{Decode, Model, SharedWeights, Worker};
+use asyn_data::conlleval::{Counts, Score};
+use asyn_data::{Corpus, Encoded, Encoder, UNKNOWN_LABEL};
+use asyn_models::Crf;
+
+use crate::error::Result;
+
+/// Encoded sentences whose gold labels may be ones that training never saw.
+#[derive(Debug)]
+pub struct HeldOut {
+    /// Invariant: every gold label is an index of `labels`.
+    sentences: Vec<Encoded>,
+    /// The labels of the model, then the unknown ones.
+    labels: Vec<String>,
+    unknown_labels: BTreeMap<String, u64>,
+}
+
+impl HeldOut {
+    /// Encodes a corpus whose last column is the gold label, on `threads` threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`](crate::Error::Data) if the corpus has other columns than the training corpus.
+    pub fn new(encoder: &Encoder, corpus: &Corpus, threads: usize) -> Result<Self> {
+        let encoded = encoder.encode(corpus, threads)?;
+        let (mut sentences, unknown_labels) = (encoded.sentences, encoded.unknown_labels);
+        let mut labels = encoder.labels().to_vec();
+        let numbers = (labels.len()..).zip(unknown_labels.keys());
+        let numbers: BTreeMap<&str, u16> = numbers
+            .map(|(number, label)| (label.as_str(), u16::try_from(number).unwrap_or(UNKNOWN_LABEL)))
+            .collect();
+        if !numbers.is_empty() {
+            // The scorer has to know the types of unknown labels.
+            for (sentence, encoded) in corpus.sentences().zip(&mut sentences) {
+                for (label, number) in sentence.labels().zip(&mut encoded.labels) {
+                    if *number == UNKNOWN_LABEL {
+                        *number = numbers[label];
+                    }
+                }
+            }
+        }
+        labels.extend(unknown_labels.keys().cloned());
+        Ok(Self { sentences, labels, unknown_labels })
+    }
+
+    /// Returns how often each label occurs that the training corpus does not have.
+    pub fn unknown_labels(&self) -> &BTreeMap<String, u64> {
+        &self.unknown_labels
+    }
+
+    /// Labels all sentences with `weights` on `threads` threads, and scores the chunks.
+    ///
+    /// # Panics
+    ///
+    /// If the model is not one of the encoder that this was made with.
+    pub fn score(&self, crf: &Crf, weights: &SharedWeights, threads: usize) -> Score {
+        let threads = threads.clamp(1, self.sentences.len().max(1));
+        let counts = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads)
+                .map(|first| scope.spawn(move || self.count(crf, weights, first, threads)))
+                .collect();
+            let mut counts = self.count(crf, weights, 0, threads);
+            for other in others {
+                match other.join() {
+                    Ok(other) => counts.merge(&other),
+                    Err(panic) => resume_unwind(panic),
+                }
+            }
+            counts
+        });
+        counts.score()
+    }
+
+    /// Counts every `step`-th sentence from `first` on.
+    fn count(&self, crf: &Crf, weights: &SharedWeights, first: usize, step: usize) -> Counts {
+        let worker = Worker::reader(crf.layout(), weights);
+        let mut workspace = crf.workspace();
+        let mut labels = Vec::new();
+        let mut counts = Counts::with_labels(&self.labels);
+        for sentence in self.sentences.iter().skip(first).step_by(step) {
+            crf.decode(&worker, sentence, &mut workspace, &mut labels);
+            counts.add_ids(&sentence.labels, &labels);
+        }
+        counts
+    }
+}

@@ -1,0 +1,81 @@
+//! Labelling sentences with a trained tagger.
+
+use asyn_core::{Decode, Model, Worker};
+use asyn_data::{EncodeScratch, Encoded, Sentence};
+use asyn_models::{CrfWorkspace, Marginals};
+
+use crate::tagger::Tagger;
+
+/// One thread's memory for labelling with a [`Tagger`]; nothing is allocated once it has met a
+/// sentence of some length.
+///
+/// ```
+/// # use asyn::Tagger;
+/// # use asyn::data::{Encoder, Template, VocabularyOptions, read_columns};
+/// let corpus = read_columns("example", "He PRP B-NP\nran VBD B-VP\n".as_bytes())?;
+/// # let template = Template::builtin("chunking").expect("it comes with the crate");
+/// # let (encoder, _) = Encoder::build(&corpus, template, &VocabularyOptions::default())?;
+/// # let tagger = Tagger::untrained(encoder)?;
+/// let mut labeller = tagger.labeller();
+/// for sentence in corpus.sentences() {
+///     let labels = labeller.label(&sentence);
+///     assert_eq!(labels.len(), sentence.len());
+/// }
+/// # Ok::<(), asyn::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Labeller<'t> {
+    tagger: &'t Tagger,
+    worker: Worker<'t>,
+    workspace: CrfWorkspace,
+    scratch: EncodeScratch,
+    encoded: Encoded,
+    labels: Vec<u16>,
+    marginals: Marginals,
+    confidences: Vec<f32>,
+}
+
+impl<'t> Labeller<'t> {
+    pub(crate) fn new(tagger: &'t Tagger) -> Self {
+        let crf = tagger.crf();
+        Self {
+            tagger,
+            worker: Worker::reader(crf.layout(), tagger.weights()),
+            workspace: crf.workspace(),
+            scratch: EncodeScratch::default(),
+            encoded: Encoded::default(),
+            labels: Vec::new(),
+            marginals: Marginals::default(),
+            confidences: Vec::new(),
+        }
+    }
+
+    /// Returns the label ids of the most probable labels of a sentence.
+    ///
+    /// # Panics
+    ///
+    /// If [`check_columns`](asyn_data::Encoder::check_columns) refuses the sentence's corpus.
+    pub fn label(&mut self, sentence: &Sentence<'_>) -> &[u16] {
+        let Self { tagger, worker, workspace, scratch, encoded, labels, .. } = self;
+        tagger.encoder().encode_sentence(sentence, scratch, encoded);
+        tagger.crf().decode(worker, encoded, workspace, labels);
+        labels
+    }
+
+    /// Returns the same as [`label`](Self::label), and for each token the marginal probability of
+    /// its label.
+    ///
+    /// # Panics
+    ///
+    /// As [`label`](Self::label).
+    pub fn label_with_confidence(&mut self, sentence: &Sentence<'_>) -> (&[u16], &[f32]) {
+        self.label(sentence);
+        let Self { tagger, worker, workspace, encoded, labels, marginals, confidences, .. } = self;
+        tagger.crf().marginals(worker, encoded, workspace, marginals);
+        let n_labels = tagger.encoder().labels().len();
+        confidences.clear();
+        let tokens = marginals.labels.chunks_exact(n_labels).zip(&*labels);
+        confidences.extend(tokens.map(|(token, &label)| token[usize::from(label)]));
+        (labels, confidences)
+    }
+}

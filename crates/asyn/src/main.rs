@@ -1,0 +1,63 @@
+//! The command `asyn`: trains, tags and scores from the command line.
+//!
+//! `args` holds what was typed, `plan` turns it into data, model, strategy and update, and one
+//! file a verb does the task. Standard output carries data only; standard error is for people.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to people")]
+
+mod args;
+mod checkpoint;
+mod choice;
+mod corpus_blocks;
+mod defaults;
+mod eval;
+mod event;
+mod failure;
+mod generate;
+mod info;
+mod interrupt;
+mod machine;
+mod plan;
+mod progress;
+mod report;
+mod run_folder;
+mod settings;
+mod tag;
+mod train;
+mod watch;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+use crate::args::{Cli, GenVerb, TrainVerb, Verb};
+use crate::failure::Failure;
+use crate::progress::Talk;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = Cli::parse();
+    let talk = Talk::new(cli.quiet, cli.verbose);
+    match run(&cli.verb, talk, started) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("asyn: {}", failure.line());
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
+    if let Err(refusal) = asyn::core::shared::isa_request() {
+        talk.warn(&refusal);
+    }
+    match verb {
+        Verb::Train(TrainVerb::Crf(args)) => train::run(args, talk, started),
+        Verb::Tag(args) => tag::run(args, talk),
+        Verb::Eval(args) => eval::run(args),
+        Verb::Info(args) => info::run(args),
+        Verb::Gen(GenVerb::Chunking(args)) => generate::run(args, talk),
+    }
+}

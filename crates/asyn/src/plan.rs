@@ -1,0 +1,225 @@
+//! From settings to what runs: data, template, model, strategy, update.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use asyn::core::{
+    Adf, AsynGrad, Averaging, Checkpoint, Outcome, Read, Replicas, Sampling, Schedule, Serial, Sgd,
+    Strategy, Trainer, Update, Write,
+};
+use asyn::data::{Corpus, Encoded, Encoder, Template, VocabularyOptions, open_columns};
+use asyn::sync::{Locked, Minibatch, RoundRobin};
+use asyn::{HeldOut, Tagger};
+
+use crate::choice::{
+    ReadChoice, SamplingChoice, ScheduleChoice, StrategyChoice, UpdateChoice, WriteChoice,
+};
+use crate::failure::Failure;
+use crate::progress::Talk;
+use crate::settings::Settings;
+use crate::watch::Watch;
+
+/// The data of a run, encoded, with an untrained model for them.
+#[derive(Debug)]
+pub(crate) struct Data {
+    pub(crate) tagger: Tagger,
+    pub(crate) examples: Vec<Encoded>,
+    pub(crate) held_out: Option<HeldOut>,
+    pub(crate) n_tokens: usize,
+    pub(crate) read_time: Duration,
+    pub(crate) encode_time: Duration,
+}
+
+impl Data {
+    /// Reads and encodes what the settings name, and settles the template.
+    pub(crate) fn load(settings: &mut Settings, talk: Talk) -> Result<Self, Failure> {
+        let started = Instant::now();
+        let threads = settings.threads.get();
+        let (train, dev) = read(settings)?;
+        let read_time = started.elapsed();
+        let started = Instant::now();
+        let name = settings.template.get_or_insert_with(|| default_template(&train));
+        let template = find_template(name)?;
+        for warning in template.lint(train.n_columns())? {
+            talk.warn(&warning.to_string());
+        }
+        let options = VocabularyOptions {
+            min_freq: settings.min_freq,
+            rich_edges: settings.rich_edges,
+            edge_min_freq: settings.edge_min_freq,
+            threads,
+        };
+        let (encoder, examples) = Encoder::build(&train, template, &options)?;
+        let held_out = match &dev {
+            None => None,
+            Some(dev) => Some(HeldOut::new(&encoder, dev, threads)?),
+        };
+        if let (Some(held_out), Some(dev)) = (&held_out, &dev) {
+            warn_of_unknown(dev.name(), held_out.unknown_labels(), talk);
+        }
+        let tagger = Tagger::untrained(encoder)?;
+        let encode_time = started.elapsed();
+        Ok(Self { tagger, examples, held_out, n_tokens: train.n_tokens(), read_time, encode_time })
+    }
+}
+
+/// Says which labels a model does not know, if there are any.
+pub(crate) fn warn_of_unknown(name: &str, unknown: &BTreeMap<String, u64>, talk: Talk) {
+    if unknown.is_empty() {
+        return;
+    }
+    let n_tokens: u64 = unknown.values().sum();
+    let labels: Vec<String> = unknown.iter().map(|(label, n)| format!("{label} ({n})")).collect();
+    talk.warn(&format!(
+        "{name}: {n_tokens} tokens have labels that the training data lack: {}",
+        labels.join(", ")
+    ));
+}
+
+/// Reads the training and the development data.
+fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Failure> {
+    let open = |path: &Path| -> Result<Corpus, Failure> {
+        let mut corpus = open_columns(path)?;
+        if let Some(kind) = &settings.only_type {
+            corpus.only_type(kind);
+        }
+        Ok(corpus)
+    };
+    let train = open(&settings.train)?;
+    let Some(dev) = &settings.dev else {
+        return Ok((train, None));
+    };
+    let Some(percent) = dev.strip_suffix('%') else {
+        let dev = open(Path::new(dev))?;
+        return Ok((train, Some(dev)));
+    };
+    let share = percent.parse().ok().filter(|share| (0.0..100.0).contains(share));
+    let share: f64 =
+        share.ok_or_else(|| Failure::Usage(format!("--dev {dev}: expected a file or a share")))?;
+    let (kept, held_out) = train.split(share / 100.0, settings.seed);
+    if kept.n_sentences() == 0 || held_out.n_sentences() == 0 {
+        let n = train.n_sentences();
+        return Err(Failure::Usage(format!("--dev {dev} leaves nothing of {n} sentences")));
+    }
+    Ok((kept, Some(held_out)))
+}
+
+fn default_template(corpus: &Corpus) -> String {
+    if corpus.n_columns() == 2 { "word" } else { "chunking" }.to_owned()
+}
+
+fn find_template(name: &str) -> Result<Template, Failure> {
+    if let Some(template) = Template::builtin(name) {
+        return Ok(template);
+    }
+    let path = Path::new(name);
+    let text = fs::read_to_string(path).map_err(Failure::io("read template", path))?;
+    Ok(Template::parse(name, &text)?)
+}
+
+/// Trains, or goes on from a checkpoint.
+pub(crate) fn train(
+    settings: &Settings,
+    data: &mut Data,
+    checkpoint: Option<&Checkpoint>,
+    watch: &mut Watch,
+) -> Result<Outcome, Failure> {
+    let run = Run { settings, data, checkpoint, watch };
+    match settings.strategy {
+        StrategyChoice::Serial => run.with_strategy(Serial),
+        StrategyChoice::Asyngrad => run.with_strategy(AsynGrad),
+        StrategyChoice::Locked => run.with_strategy(Locked),
+        StrategyChoice::RoundRobin => run.with_strategy(RoundRobin),
+        StrategyChoice::Minibatch => run.with_strategy(Minibatch::default()),
+    }
+}
+
+/// What is left once strategy and update are types.
+struct Run<'r> {
+    settings: &'r Settings,
+    data: &'r mut Data,
+    checkpoint: Option<&'r Checkpoint>,
+    watch: &'r mut Watch,
+}
+
+impl Run<'_> {
+    fn with_strategy(self, strategy: impl Strategy) -> Result<Outcome, Failure> {
+        let settings = self.settings;
+        match settings.update {
+            UpdateChoice::Sgd => self.with_update(strategy, sgd(settings, Averaging::Off)),
+            UpdateChoice::Asgd => {
+                let averaging = Averaging::FromPass(settings.average_from);
+                self.with_update(strategy, sgd(settings, averaging))
+            }
+            UpdateChoice::Adf => self.with_update(strategy, adf(settings)),
+        }
+    }
+
+    fn with_update(self, strategy: impl Strategy, update: impl Update) -> Result<Outcome, Failure> {
+        let Self { settings, data, checkpoint, watch } = self;
+        let (name, description) = (strategy.name(), update.describe());
+        let replicas = settings.replicas.and_then(|replication| replication.0);
+        let replicas = replicas.map(|rows| Replicas { rows, merge_every: settings.merge_every });
+        let trainer = Trainer::builder()
+            .strategy(strategy)
+            .update(update)
+            .threads(settings.threads.get())
+            .passes(settings.passes)
+            .seed(settings.seed)
+            .sampling(match settings.sampling {
+                SamplingChoice::WithoutReplacement => Sampling::WithoutReplacement,
+                SamplingChoice::WithReplacement => Sampling::WithReplacement,
+            })
+            .read(match settings.read {
+                ReadChoice::InPlace => Read::InPlace,
+                ReadChoice::Snapshot => Read::Snapshot,
+            })
+            .write(match settings.write {
+                WriteChoice::Racy => Write::Racy,
+                WriteChoice::Cas => Write::Cas,
+            })
+            .accumulate(settings.accumulate)
+            .sums_every(settings.sums_every)
+            .sparse_threshold(real(settings.sparse_threshold))
+            .replicas(replicas)
+            .segment_len(settings.segment.get())
+            .build()
+            .map_err(asyn::Error::from)?;
+        watch.start(settings, data, (name, trainer.n_workers(), &description))?;
+        let outcome = match checkpoint {
+            None => data.tagger.fit(&trainer, &data.examples, watch),
+            Some(checkpoint) => data.tagger.resume(&trainer, &data.examples, checkpoint, watch),
+        };
+        Ok(outcome?)
+    }
+}
+
+fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {
+    let rate = real(settings.rate.unwrap_or_default());
+    let schedule = match settings.schedule {
+        ScheduleChoice::Constant => Schedule::Constant { rate },
+        ScheduleChoice::Exponential => Schedule::Exponential { rate, factor: real(settings.decay) },
+        ScheduleChoice::InverseTime => {
+            Schedule::InverseTime { rate, half_life: real(settings.half_life) }
+        }
+    };
+    Sgd { schedule, l2: real(settings.l2), averaging }
+}
+
+fn adf(settings: &Settings) -> Adf {
+    Adf {
+        rate: real(settings.rate.unwrap_or_default()),
+        alpha: real(settings.alpha),
+        beta: real(settings.beta),
+        windows: settings.windows,
+        factor: real(settings.decay),
+        l2: real(settings.l2),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "settings need no more than f32")]
+fn real(number: f64) -> f32 {
+    number as f32
+}

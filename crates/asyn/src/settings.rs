@@ -1,0 +1,196 @@
+//! The settings of a training run: the defaults, under those of the run that is resumed, under
+//! what was typed.
+//!
+//! All three are tables with the same keys, which are the names of the flags, so laying one over
+//! the other is one loop; [`Settings`] then gives the keys their types.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::args::CrfArgs;
+use crate::choice::{
+    ReadChoice, Replication, SamplingChoice, ScheduleChoice, StrategyChoice, UpdateChoice,
+    WriteChoice,
+};
+use crate::defaults;
+use crate::failure::Failure;
+
+/// The settings that a resumed run may have otherwise than it began: none changes the model or
+/// the steps that lead to it, and the training file is compared by content.
+const MAY_CHANGE: [&str; 7] = ["train", "dev", "model", "threads", "passes", "log", "segment"];
+
+/// Everything that a run depends on, as `config.toml` holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) train: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dev: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<PathBuf>,
+    /// Filled in once the number of columns is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) template: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) only_type: Option<String>,
+    pub(crate) min_freq: u32,
+    pub(crate) rich_edges: bool,
+    pub(crate) edge_min_freq: u32,
+    pub(crate) strategy: StrategyChoice,
+    pub(crate) threads: NonZeroUsize,
+    pub(crate) passes: u32,
+    pub(crate) seed: u64,
+    pub(crate) update: UpdateChoice,
+    pub(crate) l2: f64,
+    /// Filled in by the update rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<f64>,
+    pub(crate) schedule: ScheduleChoice,
+    pub(crate) decay: f64,
+    pub(crate) half_life: f64,
+    pub(crate) average_from: u32,
+    pub(crate) windows: u32,
+    pub(crate) alpha: f64,
+    pub(crate) beta: f64,
+    pub(crate) accumulate: u32,
+    pub(crate) sums_every: u32,
+    pub(crate) sparse_threshold: f64,
+    /// Filled in by strategy and threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replicas: Option<Replication>,
+    pub(crate) merge_every: u32,
+    pub(crate) read: ReadChoice,
+    pub(crate) write: WriteChoice,
+    pub(crate) sampling: SamplingChoice,
+    pub(crate) segment: NonZeroUsize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            train: PathBuf::new(),
+            model: None,
+            dev: None,
+            log: None,
+            template: None,
+            only_type: None,
+            min_freq: defaults::MIN_FREQ,
+            rich_edges: false,
+            edge_min_freq: defaults::EDGE_MIN_FREQ,
+            strategy: StrategyChoice::Asyngrad,
+            threads: all_cores(),
+            passes: defaults::PASSES,
+            seed: defaults::SEED,
+            update: UpdateChoice::Adf,
+            l2: defaults::L2,
+            rate: None,
+            schedule: ScheduleChoice::Exponential,
+            decay: defaults::DECAY,
+            half_life: defaults::HALF_LIFE,
+            average_from: defaults::AVERAGE_FROM,
+            windows: defaults::WINDOWS,
+            alpha: defaults::ALPHA,
+            beta: defaults::BETA,
+            accumulate: defaults::ACCUMULATE,
+            sums_every: defaults::SUMS_EVERY,
+            sparse_threshold: defaults::SPARSE_THRESHOLD,
+            replicas: None,
+            merge_every: defaults::MERGE_EVERY,
+            read: ReadChoice::InPlace,
+            write: WriteChoice::Racy,
+            sampling: SamplingChoice::WithoutReplacement,
+            segment: NonZeroUsize::new(defaults::SEGMENT).unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+impl Settings {
+    /// Lays what was typed over the run that is resumed, if there is one, and over the defaults.
+    pub(crate) fn resolve(args: &CrfArgs) -> Result<Self, Failure> {
+        let mut table = to_table(&Self::default());
+        let mut typed = to_table(args);
+        if let Some(file) = &args.file {
+            typed.insert("train".to_owned(), file.display().to_string().into());
+        }
+        if let Some(folder) = &args.resume {
+            let before = read(&folder.join("config.toml"))?;
+            check_changes(folder, &before, &typed)?;
+            table.extend(before);
+        }
+        table.extend(typed);
+        let mut settings: Self = table.try_into().map_err(|error: toml::de::Error| {
+            Failure::Usage(format!("settings do not fit: {}", error.message()))
+        })?;
+        if settings.train.as_os_str().is_empty() {
+            return Err(Failure::Usage("a training file is needed".to_owned()));
+        }
+        if settings.model.is_none() && args.run.is_none() && args.resume.is_none() {
+            return Err(Failure::Usage("--model or --run is needed: where the result goes".into()));
+        }
+        settings.fill();
+        Ok(settings)
+    }
+
+    /// Settles what depends on other settings.
+    fn fill(&mut self) {
+        let rate = match self.update {
+            UpdateChoice::Adf => defaults::ADF_RATE,
+            UpdateChoice::Sgd | UpdateChoice::Asgd => defaults::SGD_RATE,
+        };
+        self.rate.get_or_insert(rate);
+        // Copies of hot rows save what several workers would lose by writing the same lines of
+        // memory; the other strategies read copies of everything or have one writer.
+        let shares = self.strategy == StrategyChoice::Asyngrad
+            && self.threads.get() > 1
+            && self.read == ReadChoice::InPlace;
+        self.replicas.get_or_insert(Replication(shares.then_some(defaults::REPLICA_ROWS)));
+    }
+
+    /// Returns the text of `config.toml`.
+    pub(crate) fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are numbers and strings")
+    }
+
+    /// Returns the settings that say how a model was trained, without where files are.
+    pub(crate) fn of_model(&self) -> Self {
+        let train = self.train.file_name().map_or_else(PathBuf::new, PathBuf::from);
+        Self { train, model: None, log: None, ..self.clone() }
+    }
+}
+
+/// Returns how many workers the machine can run at once.
+pub(crate) fn all_cores() -> NonZeroUsize {
+    available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+fn to_table(settings: &impl Serialize) -> Table {
+    Table::try_from(settings).expect("settings are numbers and strings")
+}
+
+fn read(path: &Path) -> Result<Table, Failure> {
+    let text = fs::read_to_string(path).map_err(Failure::io("read", path))?;
+    let malformed = |source| Failure::Settings { path: path.to_owned(), source };
+    let settings: Settings = toml::from_str(&text).map_err(malformed)?;
+    Ok(to_table(&settings))
+}
+
+fn check_changes(folder: &Path, before: &Table, typed: &Table) -> Result<(), Failure> {
+    for (name, here) in typed {
+        let there = before.get(name);
+        if there != Some(here) && !MAY_CHANGE.contains(&name.as_str()) {
+            let there = there.map_or("not set".to_owned(), ToString::to_string);
+            return Err(Failure::Usage(format!(
+                "--{name} is {there} in the run of {}, and cannot become {here}: a resumed run keeps its settings",
+                folder.display()
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! A dense-CRF together with the encoder that its numbers belong to.
+//!
+//! | Part of the model file | Content                                                  |
+//! | ---------------------- | -------------------------------------------------------- |
+//! | `node`, `edge`, `rich` | the tensors of the CRF, row-major, without padding       |
+//! | `encoder.*`            | the encoder, as `asyn-data` writes it                    |
+//! | string map             | whatever the caller wants to say about the model         |
+//!
+//! Nothing is stored twice: the shape of the model follows from the encoder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use asyn_core::{
+    Checkpoint, Layout, Model, Observer, Outcome, Shape, SharedWeights, Strategy, Trainer, Update,
+};
+use asyn_data::{Encoded, Encoder, ModelFault, ModelFile, Tensor};
+use asyn_models::{Crf, CrfShape};
+
+use crate::error::Result;
+use crate::labeller::Labeller;
+
+/// The kind of model file that holds a [`Tagger`].
+pub const KIND: &str = "crf";
+
+/// How many rows are copied at a time between weights and files.
+const ROWS_AT_A_TIME: usize = 256;
+
+/// A dense-CRF, its weights, and the encoder that gave its attributes and labels their numbers.
+#[derive(Debug)]
+pub struct Tagger {
+    encoder: Encoder,
+    crf: Crf,
+    weights: SharedWeights,
+}
+
+impl Tagger {
+    /// Makes a tagger whose weights are those that training starts from.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if there are too many labels.
+    pub fn untrained(encoder: Encoder) -> Result<Self> {
+        let crf = Crf::new(CrfShape {
+            n_labels: encoder.labels().len(),
+            n_attributes: encoder.n_attributes(),
+            n_rich: encoder.n_rich(),
+            transitions: encoder.has_transitions(),
+        })?;
+        let weights = SharedWeights::zeroed(crf.layout().len());
+        Ok(Self { encoder, crf, weights })
+    }
+
+    /// Trains on examples of this tagger's encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Training`](crate::Error::Training), as [`Trainer::fit`].
+    ///
+    /// # Panics
+    ///
+    /// Propagates the panic of a worker.
+    pub fn fit<S: Strategy, U: Update>(
+        &mut self,
+        trainer: &Trainer<S, U>,
+        examples: &[Encoded],
+        observer: &mut impl Observer,
+    ) -> Result<Outcome> {
+        Ok(trainer.fit(&self.crf, examples, &mut self.weights, observer)?)
+    }
+
+    /// Goes on from a checkpoint of a run with the same examples and settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Training`](crate::Error::Training), as [`Trainer::resume`].
+    ///
+    /// # Panics
+    ///
+    /// Propagates the panic of a worker.
+    pub fn resume<S: Strategy, U: Update>(
+        &mut self,
+        trainer: &Trainer<S, U>,
+        examples: &[Encoded],
+        checkpoint: &Checkpoint,
+        observer: &mut impl Observer,
+    ) -> Result<Outcome> {
+        Ok(trainer.resume(&self.crf, examples, &mut self.weights, checkpoint, observer)?)
+    }
+
+    /// Returns the encoder.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Returns the model.
+    pub fn crf(&self) -> &Crf {
+        &self.crf
+    }
+
+    /// Returns the weights.
+    pub fn weights(&self) -> &SharedWeights {
+        &self.weights
+    }
+
+    /// Returns the weights for replacement, for instance by those of the best pass.
+    pub fn weights_mut(&mut self) -> &mut SharedWeights {
+        &mut self.weights
+    }
+
+    /// Returns what one thread needs to label sentences.
+    pub fn labeller(&self) -> Labeller<'_> {
+        Labeller::new(self)
+    }
+
+    /// Writes a model file; what was at `path` stays there until everything is written.
+    ///
+    /// `about` goes into the file as strings, under keys that do not begin with `asyn.` or `encoder.`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`](crate::Error::Data), as [`ModelFile::save`].
+    pub fn save(&self, path: impl AsRef<Path>, about: BTreeMap<String, String>) -> Result<()> {
+        let mut file = ModelFile::new(KIND);
+        file.metadata = about;
+        self.encoder.to_tensors(&mut file);
+        export(self.crf.layout(), &self.weights, &mut file);
+        Ok(file.save(path)?)
+    }
+
+    /// Reads a model file, with tables built by `threads` threads, and what it says about the model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`](crate::Error::Data) if the file cannot be read or is refused.
+    pub fn load(
+        path: impl AsRef<Path>,
+        threads: usize,
+    ) -> Result<(Self, BTreeMap<String, String>)> {
+        let path = path.as_ref();
+        let mut file = ModelFile::load(path, KIND)?;
+        let encoder = Encoder::from_tensors(&file, threads)?;
+        let mut tagger = Self::untrained(encoder)?;
+        import(tagger.crf.layout(), &mut tagger.weights, &file)
+            .map_err(|fault| asyn_data::Error::Model { name: path.display().to_string(), fault })?;
+        file.metadata.retain(|key, _| !key.starts_with("encoder."));
+        Ok((tagger, file.metadata))
+    }
+}
+
+/// Copies every tensor of `layout` into a file, without its padding.
+fn export(layout: &Layout, weights: &SharedWeights, file: &mut ModelFile) {
+    let mut part = Vec::new();
+    for tensor in layout.tensors() {
+        let (rows, columns) = tensor.dim();
+        let stride = stride(tensor.shape);
+        let mut values = Vec::with_capacity(rows * columns);
+        for first in (0..rows).step_by(ROWS_AT_A_TIME) {
+            let n_rows = ROWS_AT_A_TIME.min(rows - first);
+            part.resize(n_rows * stride, 0.0);
+            weights.view(tensor.start + first * stride, part.len()).read_into(&mut part);
+            for row in part.chunks_exact(stride) {
+                values.extend_from_slice(&row[..columns]);
+            }
+        }
+        file.tensors.insert(tensor.name.clone(), Tensor::new(&[rows, columns], values));
+    }
+}
+
+/// Copies every tensor of `layout` out of a file.
+fn import(
+    layout: &Layout,
+    weights: &mut SharedWeights,
+    file: &ModelFile,
+) -> Result<(), ModelFault> {
+    let weights = weights.as_mut_slice();
+    for tensor in layout.tensors() {
+        let (rows, columns) = tensor.dim();
+        let found = file.tensors.get(&tensor.name).filter(|found| found.shape == [rows, columns]);
+        let found = found.ok_or_else(|| ModelFault::Shape {
+            tensor: tensor.name.clone(),
+            shape: vec![rows, columns],
+            actual: file.tensors.get(&tensor.name).map_or(0, |found| found.values.len()),
+        })?;
+        let stored = weights[tensor.start..].chunks_exact_mut(stride(tensor.shape));
+        for (stored, row) in stored.zip(found.values.chunks_exact(columns)) {
+            stored[..columns].copy_from_slice(row);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the floats from one row to the next.
+fn stride(shape: Shape) -> usize {
+    match shape {
+        Shape::Rows { stride, .. } => stride,
+        Shape::Dense { columns, .. } => columns,
+        Shape::Panels { .. } => unreachable!("a CRF has no panels"),
+    }
+}

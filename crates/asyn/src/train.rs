@@ -1,0 +1,164 @@
+//! `asyn train`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Instant;
+
+use asyn::Tagger;
+use asyn::core::Outcome;
+
+use crate::args::CrfArgs;
+use crate::checkpoint::{self, Best, Fingerprint};
+use crate::choice::StrategyChoice;
+use crate::event::{Event, Log};
+use crate::failure::Failure;
+use crate::machine;
+use crate::plan::{self, Data};
+use crate::progress::Talk;
+use crate::report::write_report;
+use crate::run_folder::{RunFolder, check_target};
+use crate::settings::Settings;
+use crate::watch::Watch;
+
+/// Trains a CRF and writes it.
+pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Failure> {
+    let mut settings = Settings::resolve(args)?;
+    let folder = match (&args.run, &args.resume) {
+        (Some(path), _) => Some(RunFolder::new(path)?),
+        (None, Some(path)) => Some(RunFolder::of_run(path)),
+        (None, None) => None,
+    };
+    if let Some(path) = &settings.model {
+        check_target(path)?;
+    }
+    let mut data = Data::load(&mut settings, talk)?;
+    let fingerprint =
+        folder.as_ref().map(|_| Fingerprint::new(data.tagger.encoder(), &data.examples));
+    let mut before = None;
+    if let (Some(folder), Some(fingerprint), Some(_)) = (&folder, &fingerprint, &args.resume) {
+        before = Some(checkpoint::load(folder, fingerprint)?);
+    }
+    let log = open_log(&settings, folder.as_ref(), args.resume.is_some())?;
+    let mut watch = Watch::new(&settings, &mut data, log, talk);
+    let (checkpoint, best) = before.unzip();
+    if let (Some(folder), Some(fingerprint)) = (&folder, fingerprint) {
+        watch.keep(RunFolder::of_run(folder.path()), fingerprint, best.flatten());
+    }
+
+    let first_pass = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.pass);
+    let outcome = plan::train(&settings, &mut data, checkpoint.as_ref(), &mut watch)?;
+    let (manner, best, mut log) = watch.finish()?;
+    let passes = first_pass.max(outcome.passes.last().map_or(0, |report| report.pass));
+    let mut about = about(&settings, &data, &manner, passes);
+    let best = best.map(|Best { pass, score, weights }| {
+        *data.tagger.weights_mut() = weights;
+        about.insert(
+            "dev".to_owned(),
+            format!("F1 {:.2}, accuracy {:.2} after pass {pass}", score.f1, score.accuracy),
+        );
+        (pass, score)
+    });
+    save(&settings, folder.as_ref(), &data.tagger, &about, talk)?;
+
+    let stopped = outcome.stopped && passes < settings.passes;
+    let train_time = outcome.passes.last().map(|report| report.total_train_time);
+    log.write(&Event::End {
+        passes,
+        stopped,
+        best_pass: best.map(|(pass, _)| pass),
+        dev_f1: best.map(|(_, score)| score.f1),
+        total_train_seconds: train_time.unwrap_or_default().as_secs_f64(),
+        wall_seconds: started.elapsed().as_secs_f64(),
+        peak_memory_bytes: machine::peak_memory_bytes(),
+    })?;
+    if let Some(folder) = &folder {
+        write_report(folder)?;
+    }
+    if let Some((pass, score)) = best {
+        talk.say(&format!("best pass {pass}: dev F1 {:.2}", score.f1));
+    }
+    say_end(&settings, &outcome, talk, started);
+    match (stopped, &folder) {
+        (false, _) => Ok(()),
+        (true, None) => Err(Failure::Stopped("stopped; the model so far is saved".to_owned())),
+        (true, Some(folder)) => {
+            Err(Failure::Stopped(format!("stopped; --resume {} goes on", folder.path().display())))
+        }
+    }
+}
+
+/// Opens the files of events, and writes the settings of a run directory.
+fn open_log(
+    settings: &Settings,
+    folder: Option<&RunFolder>,
+    goes_on: bool,
+) -> Result<Log, Failure> {
+    let mut log = Log::default();
+    if let Some(folder) = folder {
+        folder.create(&settings.to_toml())?;
+        log.add(&folder.metrics(), goes_on)?;
+    }
+    if let Some(path) = &settings.log {
+        log.add(path, false)?;
+    }
+    Ok(log)
+}
+
+/// Returns what a model file says about its model. Nothing in it changes from run to run.
+fn about(settings: &Settings, data: &Data, manner: &str, passes: u32) -> BTreeMap<String, String> {
+    let settings = settings.of_model();
+    let training = format!(
+        "{}: {} sentences, {} tokens",
+        settings.train.display(),
+        data.examples.len(),
+        data.n_tokens
+    );
+    let facts = [
+        ("data", training),
+        ("training", manner.to_owned()),
+        ("passes", passes.to_string()),
+        ("settings", settings.to_toml()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    facts.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// Writes the model wherever it is wanted.
+fn save(
+    settings: &Settings,
+    folder: Option<&RunFolder>,
+    tagger: &Tagger,
+    about: &BTreeMap<String, String>,
+    talk: Talk,
+) -> Result<(), Failure> {
+    for path in folder.map(RunFolder::model).iter().chain(&settings.model) {
+        let started = Instant::now();
+        tagger.save(path, about.clone())?;
+        let size = fs::metadata(path).map_or(0, |file| file.len());
+        talk.say(&format!("saved {}: {:.1} MB", path.display(), size as f64 / 1e6));
+        talk.detail(&format!("saved in {:.3} s", started.elapsed().as_secs_f64()));
+    }
+    Ok(())
+}
+
+fn say_end(settings: &Settings, outcome: &Outcome, talk: Talk, started: Instant) {
+    let training: f64 = outcome.passes.iter().map(|report| report.train_time.as_secs_f64()).sum();
+    let memory = machine::peak_memory_bytes();
+    let memory = memory.map_or(String::new(), |n| format!(", {:.0} MB at most", n as f64 / 1e6));
+    talk.say(&format!(
+        "{:.2} s in all, {training:.2} s of training{memory}",
+        started.elapsed().as_secs_f64()
+    ));
+    let is_repeatable = match settings.strategy {
+        StrategyChoice::Serial | StrategyChoice::Minibatch => true,
+        StrategyChoice::Asyngrad | StrategyChoice::Locked | StrategyChoice::RoundRobin => {
+            settings.threads.get() == 1
+        }
+    };
+    if !is_repeatable {
+        talk.say(&format!(
+            "runs on several threads differ a little; to repeat one exactly: --strategy serial --seed {}",
+            settings.seed
+        ));
+    }
+}
