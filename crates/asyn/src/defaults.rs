@@ -1,20 +1,24 @@
 //! The numbers that training uses where nothing else is asked for.
 //!
-//! They were chosen on a held-out part of training data, never on test data.
+//! They were chosen on a held-out tenth of the training part of CoNLL-2000 (every tenth
+//! sentence, 4 to 6 seeds, F1 after 3, 6 and 10 passes), never on test data. With ADF, after ten
+//! passes, min-freq 1, 2 and 3 gave 93.84, 93.91 and 93.8; l2 0.3, 0.5, 0.7, 1 and 2 gave
+//! 93.96, 93.94, 93.95, 93.90 and 93.68; thresholds from 0 to 0.1 and two threads made no
+//! difference beyond the spread of seeds, which is about 0.05.
 
 /// How many passes.
 pub(crate) const PASSES: u32 = 10;
 /// The seed of all randomness.
 pub(crate) const SEED: u64 = 1;
 /// λ of the objective `Σ ℓ + λ/2 ‖w‖²`.
-pub(crate) const L2: f64 = 1.0;
+pub(crate) const L2: f64 = 0.5;
 
 /// The first step size of ADF.
 pub(crate) const ADF_RATE: f64 = 0.2;
 /// The first step size of SGD and averaged SGD.
-pub(crate) const SGD_RATE: f64 = 0.1;
+pub(crate) const SGD_RATE: f64 = 0.2;
 /// By what the step size is multiplied from pass to pass.
-pub(crate) const DECAY: f64 = 0.9;
+pub(crate) const DECAY: f64 = 0.8;
 /// The factor a window of ADF for what no example uses.
 pub(crate) const ALPHA: f64 = 0.995;
 /// The factor a window of ADF for what every example uses.
@@ -24,14 +28,14 @@ pub(crate) const WINDOWS: u32 = 10;
 /// The passes after which an inverse-time step size has halved.
 pub(crate) const HALF_LIFE: f64 = 5.0;
 /// The first pass whose iterates averaged SGD averages.
-pub(crate) const AVERAGE_FROM: u32 = 2;
+pub(crate) const AVERAGE_FROM: u32 = 3;
 
 /// Examples a step.
 pub(crate) const ACCUMULATE: u32 = 1;
 /// Steps after which the sums of whole tensors are written.
 pub(crate) const SUMS_EVERY: u32 = 8;
 /// The size below which a row gradient is written stochastically.
-pub(crate) const SPARSE_THRESHOLD: f64 = 0.02;
+pub(crate) const SPARSE_THRESHOLD: f64 = 0.05;
 /// The rows that each worker of AsynGrad keeps for itself when there are several workers.
 pub(crate) const REPLICA_ROWS: u32 = 256;
 /// The steps in which a worker merges all its replicas once.
@@ -40,6 +44,6 @@ pub(crate) const MERGE_EVERY: u32 = 16;
 pub(crate) const SEGMENT: usize = 1 << 14;
 
 /// How often an attribute must occur to be kept.
-pub(crate) const MIN_FREQ: u32 = 1;
+pub(crate) const MIN_FREQ: u32 = 2;
 /// How often an attribute must occur to become a rich edge attribute.
 pub(crate) const EDGE_MIN_FREQ: u32 = 11;
