@@ -17,11 +17,12 @@ pub struct PassReport {
     pub examples: u64,
     /// The number of steps, each one gradient and one write.
     pub steps: u64,
-    /// The time spent training in this pass. Evaluation is outside.
+    /// The time spent training in this pass, or since it was resumed. Evaluation is outside.
     pub train_time: Duration,
     /// The time spent training since the run began.
     pub total_train_time: Duration,
-    /// The time spent in observers, which is where evaluation happens, since the run began.
+    /// The time spent in observers, which is where evaluation happens, since the run began
+    /// or was resumed.
     pub total_observe_time: Duration,
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::Real;
+use crate::error::Result;
+use crate::update::{check_factor, check_positive};
 
 /// The step size as a function of how much was trained.
 ///
@@ -57,6 +59,21 @@ impl Schedule {
         }
     }
 
+    /// Returns the schedule of Bottou's SGD for λ = `l2`, `1 / (λ (t + t₀))` with `t` in passes:
+    /// `t₀`, and with it the half-life, follows from the step size at the start.
+    ///
+    /// ```
+    /// use asyn_core::Schedule;
+    ///
+    /// let schedule = Schedule::bottou(0.2, 0.5);
+    /// assert_eq!(schedule, Schedule::InverseTime { rate: 0.2, half_life: 10.0 });
+    /// assert_eq!(schedule.rate(10.0), 0.1);
+    /// ```
+    #[must_use]
+    pub fn bottou(rate: Real, l2: Real) -> Self {
+        Self::InverseTime { rate, half_life: 1.0 / (l2 * rate) }
+    }
+
     /// Returns the same schedule with another step size at its start.
     #[must_use]
     pub fn starting_at(&self, rate: Real) -> Self {
@@ -64,6 +81,23 @@ impl Schedule {
             Self::Constant { .. } => Self::Constant { rate },
             Self::Exponential { factor, .. } => Self::Exponential { rate, factor },
             Self::InverseTime { half_life, .. } => Self::InverseTime { rate, half_life },
+        }
+    }
+}
+
+impl Schedule {
+    /// Checks that all step sizes are positive and none grows.
+    pub(crate) fn check(&self) -> Result<()> {
+        match *self {
+            Self::Constant { rate } => check_positive("rate", rate),
+            Self::Exponential { rate, factor } => {
+                check_positive("rate", rate)?;
+                check_factor("factor", factor)
+            }
+            Self::InverseTime { rate, half_life } => {
+                check_positive("rate", rate)?;
+                check_positive("half-life", half_life)
+            }
         }
     }
 }

@@ -167,8 +167,8 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if a number is out of its range, and [`Error::Conflict`]
-    /// if replicas are combined with snapshots.
+    /// [`Error::Setting`] if a number is out of its range, one of the update rule
+    /// included, and [`Error::Conflict`] if replicas are combined with snapshots.
     pub fn build(self) -> Result<Trainer<S, U>> {
         let at_least_one = |setting, value: u64| {
             let actual = value.to_string();
@@ -194,6 +194,7 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
                 actual: threshold.to_string(),
             });
         }
+        self.update.check()?;
         let mut access = self.access;
         access.accumulate = NonZeroU32::new(self.accumulate).unwrap_or(NonZeroU32::MIN);
         access.sums_every = NonZeroU32::new(self.sums_every).unwrap_or(NonZeroU32::MIN);

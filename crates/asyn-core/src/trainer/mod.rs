@@ -61,8 +61,8 @@ impl<S: Strategy, U: Update> Trainer<S, U> {
     /// # Errors
     ///
     /// [`Error::NoExamples`], [`Error::Length`], and [`Error::Diverged`], after which
-    /// `weights` hold the last good pass that was copied, at most a second of training
-    /// before, or the initial weights.
+    /// `weights` hold what the last good pass that was copied gave, at most a second of
+    /// training before, or else [`Model::initial_weights`].
     ///
     /// # Panics
     ///
@@ -77,11 +77,17 @@ impl<S: Strategy, U: Update> Trainer<S, U> {
         self.run(model, examples, weights, None, observer)
     }
 
-    /// Goes on from a checkpoint of a run with the same model, examples and settings.
+    /// Goes on from a checkpoint of a run with the same model, examples and settings, for
+    /// which `weights` are made what they were.
+    ///
+    /// With one worker, and with any strategy that does not depend on timing, the result is
+    /// that of an uninterrupted run, bit for bit. The report of the pass that goes on holds
+    /// the loss of the whole pass, but the training time since the run was resumed.
     ///
     /// # Errors
     ///
-    /// As [`Trainer::fit`]; [`Error::Length`] also if the checkpoint is another model's.
+    /// As [`Trainer::fit`]; [`Error::Length`] and [`Error::Setting`] also if the checkpoint
+    /// is another model's, another update rule's or of more examples.
     ///
     /// # Panics
     ///
@@ -111,7 +117,7 @@ impl<S: Strategy, U: Update> Trainer<S, U> {
         let mut run = Run::start(self, model, examples, weights, checkpoint)?;
         let mut outcome = Outcome { passes: Vec::new(), stopped: false };
         while run.pass < self.passes && !outcome.stopped {
-            let order = self.order(examples.len(), run.pass);
+            let order = run.order();
             while run.done < order.len() {
                 run.segment(&order)?;
                 if run.done < order.len() {
@@ -122,12 +128,12 @@ impl<S: Strategy, U: Update> Trainer<S, U> {
                 }
             }
             if run.done == order.len() {
-                let (report, flow) = run.end_pass(observer);
+                let (report, flow) = run.end_pass(observer)?;
                 outcome.passes.push(report);
                 outcome.stopped = flow.is_break();
             }
         }
-        run.finish();
+        run.finish()?;
         Ok(outcome)
     }
 

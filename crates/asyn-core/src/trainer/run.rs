@@ -1,4 +1,7 @@
 //! A run in progress.
+//!
+//! Weights are touched by workers within a segment only; everything else here happens
+//! between segments, on the thread that called the trainer.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -57,12 +60,14 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let training = Training { layout, n_examples: examples.len(), frequencies };
         let mut state = trainer.update.start(&training);
         if let Some(checkpoint) = checkpoint {
+            check_checkpoint(&trainer.update, &state, checkpoint, examples.len())?;
+            for saved in &checkpoint.tables {
+                check("a table of the checkpoint", saved.len())?;
+            }
             trainer.update.set_scalars(&mut state, &checkpoint.scalars);
             let mut tables = vec![&*weights];
             tables.extend(trainer.update.tables(&state));
-            check("the number of tables", layout.len() + checkpoint.tables.len() - tables.len())?;
             for (table, saved) in tables.iter().zip(&checkpoint.tables) {
-                check("a table of the checkpoint", saved.len())?;
                 table.view(0, saved.len()).write_from(saved);
             }
         }
@@ -70,6 +75,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let lanes =
             (0..trainer.n_workers).map(|_| Lane::new(model, &trainer.access, n_tables)).collect();
         let (loss, examples_done, steps) = checkpoint.map_or((0.0, 0, 0), |c| c.partial);
+        let pass_time = started.elapsed();
         Ok(Self {
             trainer,
             model,
@@ -83,10 +89,18 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             pass: checkpoint.map_or(0, |c| c.pass),
             done: checkpoint.map_or(0, |c| c.done),
             tally: Tally { loss, examples: examples_done, steps },
-            pass_time: started.elapsed(),
-            train_time: checkpoint.map_or(Duration::ZERO, |c| c.train_time) + started.elapsed(),
+            pass_time,
+            train_time: checkpoint.map_or(Duration::ZERO, |c| c.train_time) + pass_time,
             observe_time: Duration::ZERO,
         })
+    }
+
+    /// Draws the order of the pass.
+    pub(super) fn order(&mut self) -> Vec<u32> {
+        let started = Instant::now();
+        let order = self.trainer.order(self.examples.len(), self.pass);
+        self.count_time(started);
+        order
     }
 
     /// Runs the next segment of the pass.
@@ -118,9 +132,8 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             self.tally.steps += tally.steps;
         }
         self.done = end;
-        self.pass_time += started.elapsed();
-        self.train_time += started.elapsed();
-        if self.tally.loss.is_finite() { Ok(()) } else { Err(self.diverge()) }
+        self.count_time(started);
+        if self.tally.loss.is_finite() { Ok(()) } else { Err(self.diverge(self.pass + 1)) }
     }
 
     pub(super) fn tell_progress(
@@ -141,7 +154,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
     pub(super) fn end_pass(
         &mut self,
         observer: &mut impl Observer,
-    ) -> (PassReport, ControlFlow<()>) {
+    ) -> Result<(PassReport, ControlFlow<()>)> {
         let tally = std::mem::take(&mut self.tally);
         let report = PassReport {
             pass: self.pass + 1,
@@ -154,32 +167,46 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         };
         self.pass += 1;
         self.done = 0;
-        self.keep_good();
+        self.keep_good()?;
         let started = Instant::now();
         let mut readout = self.readout.take();
         let mut quiet = Quiet { source: self, readout: &mut readout, is_fresh: false };
         let flow = observer.event(Event::PassEnded { report: &report, quiet: &mut quiet });
         self.readout = readout;
         self.observe_time += started.elapsed();
-        (report, flow)
+        Ok((report, flow))
     }
 
     /// Copies the weights aside now and then, for the case that training diverges.
-    fn keep_good(&mut self) {
-        if self.train_time - self.copied_at >= COPY_EVERY {
-            let mut good =
-                self.good.take().unwrap_or_else(|| SharedWeights::zeroed(self.weights.len()));
-            self.readout(&mut good);
-            self.good = Some(good);
-            self.copied_at = self.train_time;
+    fn keep_good(&mut self) -> Result<()> {
+        if self.train_time - self.copied_at < COPY_EVERY {
+            return Ok(());
         }
+        let mut copy = self.readout.take().unwrap_or_else(|| self.empty());
+        self.readout(&mut copy);
+        if !is_finite(&mut copy) {
+            return Err(self.diverge(self.pass));
+        }
+        self.readout = self.good.replace(copy);
+        self.copied_at = self.train_time;
+        Ok(())
     }
 
-    fn diverge(&mut self) -> Error {
+    /// Gives the caller the last good weights; `pass` is counted from 1.
+    fn diverge(&mut self, pass: u32) -> Error {
         let initial = || self.model.initial_weights(self.trainer.seed);
-        let good = self.good.take().unwrap_or_else(initial);
-        self.weights.copy_from(&good);
-        Error::Diverged { pass: self.pass + 1 }
+        *self.weights = self.good.take().unwrap_or_else(initial);
+        Error::Diverged { pass }
+    }
+
+    fn count_time(&mut self, started: Instant) {
+        let time = started.elapsed();
+        self.pass_time += time;
+        self.train_time += time;
+    }
+
+    fn empty(&self) -> SharedWeights {
+        SharedWeights::zeroed(self.weights.len())
     }
 
     fn ticket(&self) -> u64 {
@@ -187,11 +214,16 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
     }
 
     /// Leaves the result in the caller's weights.
-    pub(super) fn finish(mut self) {
-        let mut out =
-            self.readout.take().unwrap_or_else(|| SharedWeights::zeroed(self.weights.len()));
+    pub(super) fn finish(mut self) -> Result<()> {
+        let mut out = self.readout.take().unwrap_or_else(|| self.empty());
         self.readout(&mut out);
-        std::mem::swap(self.weights, &mut out);
+        if !is_finite(&mut out) {
+            // The last steps of a pass may lead astray, and no later loss tells.
+            let pass = if self.done > 0 { self.pass + 1 } else { self.pass };
+            return Err(self.diverge(pass));
+        }
+        *self.weights = out;
+        Ok(())
     }
 }
 
@@ -227,4 +259,44 @@ where
             train_time: self.train_time,
         }
     }
+}
+
+fn is_finite(weights: &mut SharedWeights) -> bool {
+    weights.as_mut_slice().iter().all(|weight| weight.is_finite())
+}
+
+/// Refuses a checkpoint that cannot be one of this update rule and these examples.
+fn check_checkpoint<U: Update>(
+    update: &U,
+    state: &U::State,
+    checkpoint: &Checkpoint,
+    n_examples: usize,
+) -> Result<()> {
+    let as_many = "as many as the update rule keeps";
+    let checks = [
+        (
+            "number of tables in the checkpoint",
+            as_many,
+            checkpoint.tables.len(),
+            checkpoint.tables.len() == 1 + update.tables(state).len(),
+        ),
+        (
+            "number of scalars in the checkpoint",
+            as_many,
+            checkpoint.scalars.len(),
+            checkpoint.scalars.len() == update.scalars(state).len(),
+        ),
+        (
+            "number of examples done in the checkpoint",
+            "at most the number of examples",
+            checkpoint.done,
+            checkpoint.done <= n_examples,
+        ),
+    ];
+    for (setting, expected, actual, holds) in checks {
+        if !holds {
+            return Err(Error::Setting { setting, expected, actual: actual.to_string() });
+        }
+    }
+    Ok(())
 }

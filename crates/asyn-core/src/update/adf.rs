@@ -23,8 +23,12 @@
 //! shrinkage a pass in expectation, written only where the gradient is written.
 //! `n` is the mean over the blocks of a class.
 
-use super::{Frequencies, Step, Training, Update, Window};
+use super::{
+    Frequencies, Step, Training, Update, Window, check_factor, check_l2, check_positive,
+    check_setting,
+};
 use crate::Real;
+use crate::error::Result;
 use crate::gradient::Gradient;
 use crate::layout::TensorId;
 use crate::shared::SharedWeights;
@@ -175,6 +179,16 @@ impl Update for Adf {
             "adf with step {} x {} a pass, beta {}, {} windows a pass, l2 {}",
             self.rate, self.factor, self.beta, self.windows, self.l2
         )
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a count that is shown when it is 0")]
+    fn check(&self) -> Result<()> {
+        check_positive("rate", self.rate)?;
+        check_factor("alpha", self.alpha)?;
+        check_factor("beta", self.beta)?;
+        check_setting("windows", "at least 1", self.windows as Real, self.windows > 0)?;
+        check_factor("factor", self.factor)?;
+        check_l2(self.l2)
     }
 
     fn needs_frequencies(&self) -> bool {

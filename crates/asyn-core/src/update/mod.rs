@@ -17,6 +17,8 @@ pub use adf::{Adf, AdfState};
 pub use frequencies::Frequencies;
 pub use sgd::{Averaging, Sgd, SgdState};
 
+use crate::Real;
+use crate::error::{Error, Result};
 use crate::gradient::Gradient;
 use crate::layout::Layout;
 use crate::shared::SharedWeights;
@@ -65,6 +67,15 @@ pub trait Update: Sync {
     /// Says in words which values the rule uses, for reports.
     fn describe(&self) -> String;
 
+    /// Checks the rule's settings, before anything runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if a number is out of its range.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns true if the rule needs [`Training::frequencies`].
     fn needs_frequencies(&self) -> bool {
         false
@@ -103,4 +114,33 @@ pub trait Update: Sync {
         weights: &SharedWeights,
         out: &mut SharedWeights,
     );
+}
+
+/// Refuses `actual` with the name of its setting unless it `holds`.
+pub(crate) fn check_setting(
+    setting: &'static str,
+    expected: &'static str,
+    actual: Real,
+    holds: bool,
+) -> Result<()> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::Setting { setting, expected, actual: actual.to_string() })
+    }
+}
+
+/// Refuses a step size or a time that is not a positive number.
+pub(crate) fn check_positive(setting: &'static str, actual: Real) -> Result<()> {
+    check_setting(setting, "above 0 and finite", actual, actual > 0.0 && actual.is_finite())
+}
+
+/// Refuses a factor that would let step sizes grow, or turn them round.
+pub(crate) fn check_factor(setting: &'static str, actual: Real) -> Result<()> {
+    check_setting(setting, "above 0 and at most 1", actual, actual > 0.0 && actual <= 1.0)
+}
+
+/// Refuses a regulariser that is not a number from 0 on.
+fn check_l2(actual: Real) -> Result<()> {
+    check_setting("l2", "at least 0 and finite", actual, actual >= 0.0 && actual.is_finite())
 }

@@ -14,13 +14,21 @@
 //! # Averaging
 //!
 //! Averaged SGD returns the mean of all iterates from some pass on (Polyak and
-//! Juditsky 1992; Bottou 2012, section 5.3). With `Sₜ` the sum of the scales from the
-//! start of averaging up to step `t`, a change `dv` in step `t` is part of every later
-//! iterate, so the sum of iterates is `S_T v − Σₜ Sₜ dvₜ`. A second table `u` collects
-//! `Sₜ dvₜ`; it is written only once averaging has started.
+//! Juditsky 1992; Bottou 2012, section 5.3). With `Sₜ` the sum of the scales of the
+//! iterates before step `t`, from the start of averaging on, a change `dvₜ` is part of
+//! the iterate of step `t` and of every later one, so the sum of iterates is
+//! `S_T v − Σₜ Sₜ dvₜ`. A second table `u` collects `Sₜ dvₜ`; it is written only once
+//! averaging has started.
+//!
+//! # Multiplying out
+//!
+//! A scale that has become small is multiplied into `v` between two segments, and starts
+//! again at 1. The sum of iterates so far, `S v − u`, must not change, so at the same time
+//! `u ← u − S v` and `S ← 0`.
 
-use super::{Step, Training, Update, Window};
+use super::{Step, Training, Update, Window, check_l2, check_setting};
 use crate::Real;
+use crate::error::Result;
 use crate::gradient::Gradient;
 use crate::schedule::Schedule;
 use crate::shared::SharedWeights;
@@ -86,6 +94,20 @@ impl SgdState {
         let at = usize::try_from(ticket - self.first_ticket).expect("a window fits in memory");
         self.moments[at.min(self.moments.len() - 1)]
     }
+
+    /// Makes the scale 1, without changing the weights that are meant or their mean.
+    #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]
+    fn multiply_out(&mut self, weights: &mut SharedWeights) {
+        let (scale, scale_sum) = (self.scale as Real, self.scale_sum as Real);
+        let weights = weights.as_mut_slice();
+        if let Some(average) = &mut self.average {
+            for (u, v) in average.as_mut_slice().iter_mut().zip(&*weights) {
+                *u -= scale_sum * v;
+            }
+        }
+        weights.iter_mut().for_each(|weight| *weight *= scale);
+        (self.scale, self.scale_sum) = (1.0, 0.0);
+    }
 }
 
 impl Sgd {
@@ -120,6 +142,15 @@ impl Update for Sgd {
         format!("{} with step {}, l2 {}{averaging}", self.name(), self.schedule, self.l2)
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "a count that is shown when it is 0")]
+    fn check(&self) -> Result<()> {
+        self.schedule.check()?;
+        if let Averaging::FromPass(pass) = self.averaging {
+            check_setting("first averaged pass", "at least 1", pass as Real, pass > 0)?;
+        }
+        check_l2(self.l2)
+    }
+
     fn start(&self, training: &Training<'_>) -> SgdState {
         let average = (self.averaging != Averaging::Off)
             .then(|| SharedWeights::zeroed(training.layout.len()));
@@ -151,12 +182,8 @@ impl Update for Sgd {
     fn between(&self, state: &mut SgdState, window: &Window, weights: &mut SharedWeights) {
         let m = state.n_examples;
         let last = window.first_ticket + window.n_examples as u64;
-        // Multiplying out would change the meaning of what was averaged, so it
-        // stops when averaging starts.
-        if state.scale < LEAST_SCALE && state.scale_sum == 0.0 && !self.averages(last, m) {
-            let scale = state.scale as Real;
-            weights.as_mut_slice().iter_mut().for_each(|weight| *weight *= scale);
-            state.scale = 1.0;
+        if state.scale < LEAST_SCALE {
+            state.multiply_out(weights);
         }
         state.first_ticket = window.first_ticket;
         state.moments.clear();
@@ -237,7 +264,7 @@ impl Update for Sgd {
                 }
             }
             _ => {
-                let scale = state.moments.last().map_or(1.0, |moment| moment.scale);
+                let scale = state.scale as Real;
                 out.iter_mut().for_each(|weight| *weight *= scale);
             }
         }
