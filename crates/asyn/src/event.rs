@@ -20,7 +20,7 @@ pub(crate) enum Event<'a> {
         threads: usize,
         seed: u64,
         update: &'a str,
-        settings: &'a Settings,
+        settings: SettingFacts<'a>,
         kernels: String,
         version: &'a str,
         data: DataFacts,
@@ -46,6 +46,15 @@ pub(crate) enum Event<'a> {
         wall_seconds: f64,
         peak_memory_bytes: Option<u64>,
     },
+}
+
+/// What was asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct SettingFacts<'a> {
+    #[serde(flatten)]
+    pub(crate) settings: &'a Settings,
+    /// The line that was typed.
+    pub(crate) command: String,
 }
 
 /// The size of the training data, and what it took to get them.

@@ -34,6 +34,9 @@ pub(crate) enum Failure {
     /// A run directory holds the run of another model.
     #[error("{}: the run is of another model: {what} {there}, not {here}", folder.display())]
     OtherModel { folder: PathBuf, what: &'static str, there: String, here: String },
+    /// The page of a run could not be made.
+    #[error(transparent)]
+    Report(#[from] asyn_report::Error),
     /// A score is below what was asked for.
     #[error("F1 is {actual:.2}, at least {least:.2} was asked for")]
     Score { actual: f64, least: f64 },
@@ -58,7 +61,7 @@ impl Failure {
                 asyn::core::Error::Setting { .. } | asyn::core::Error::Conflict { .. } => USAGE,
                 _ => FAILED,
             },
-            Self::Asyn(_) => FAILED,
+            Self::Asyn(_) | Self::Report(_) => FAILED,
             Self::Io { action, source, .. } => io_status(action, source),
             Self::Output { .. } => IO,
             Self::Usage(_) | Self::OtherModel { .. } => USAGE,

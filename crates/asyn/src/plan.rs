@@ -9,7 +9,7 @@ use asyn::core::{
     Adf, AsynGrad, Averaging, Checkpoint, Outcome, Read, Replicas, Sampling, Schedule, Serial, Sgd,
     Strategy, Trainer, Update, Write,
 };
-use asyn::data::{Corpus, Encoded, Encoder, Template, VocabularyOptions, open_columns};
+use asyn::data::{Corpus, Encoded, Encoder, Error, Template, VocabularyOptions, open_columns};
 use asyn::sync::{Locked, Minibatch, RoundRobin};
 use asyn::{HeldOut, Tagger};
 
@@ -40,9 +40,14 @@ impl Data {
         let (train, dev) = read(settings)?;
         let read_time = started.elapsed();
         let started = Instant::now();
+        let n_columns = train.n_columns();
+        if n_columns < 2 {
+            let name = train.name().to_owned();
+            return Err(Error::Columns { name, expected: 2, actual: n_columns }.into());
+        }
         let name = settings.template.get_or_insert_with(|| default_template(&train));
         let template = find_template(name)?;
-        for warning in template.lint(train.n_columns())? {
+        for warning in template.lint(n_columns)? {
             talk.warn(&warning.to_string());
         }
         let options = VocabularyOptions {

@@ -61,6 +61,10 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
+    pub(crate) fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
     pub(crate) fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint").join("state.safetensors")
     }

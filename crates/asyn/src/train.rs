@@ -72,7 +72,8 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         peak_memory_bytes: machine::peak_memory_bytes(),
     })?;
     if let Some(folder) = &folder {
-        write_report(folder)?;
+        // The model is saved; a page that cannot be made is no reason to say that the run failed.
+        write_report(folder).unwrap_or_else(|failure| talk.warn(&failure.line()));
     }
     if let Some((pass, score)) = best {
         talk.say(&format!("best pass {pass}: dev F1 {:.2}", score.f1));

@@ -10,7 +10,7 @@ use asyn::core::{self, Model, Observer, PassReport, Quiet, SharedWeights};
 use asyn::models::Crf;
 
 use crate::checkpoint::{self, Best, Fingerprint};
-use crate::event::{DataFacts, DevScore, Event, Log, MachineFacts};
+use crate::event::{DataFacts, DevScore, Event, Log, MachineFacts, SettingFacts};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::machine;
@@ -117,7 +117,7 @@ impl Watch {
             threads,
             seed: settings.seed,
             update,
-            settings,
+            settings: SettingFacts { settings, command: typed_line() },
             kernels: isa().to_string(),
             version: env!("CARGO_PKG_VERSION"),
             data: facts,
@@ -217,6 +217,20 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Returns the command line, fit to be typed again.
+fn typed_line() -> String {
+    let quoted = |word: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,%+@".contains(c);
+        if !word.is_empty() && word.chars().all(is_plain) {
+            word.to_owned()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    };
+    let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
+    std::iter::once("asyn".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 impl Observer for Watch {

@@ -1,0 +1,7 @@
+//! The command as users meet it: every test runs the binary.
+
+mod bad_input;
+mod place;
+mod resume;
+mod tagging;
+mod training;

@@ -1,0 +1,157 @@
+//! Training: what is written, and that it is the same again.
+
+use asyn::data::read_columns;
+use asyn::{HeldOut, Tagger};
+use serde_json::Value;
+
+use crate::place::{Place, errors};
+
+const SERIAL: &str = "train crf -q train.txt --strategy serial --passes 3 --seed 5";
+
+#[test]
+fn a_seed_repeats_a_serial_run_byte_for_byte() {
+    let place = Place::with_corpus(60);
+    place.succeed(&format!("{SERIAL} -m a.model"));
+    place.succeed(&format!("{SERIAL} -m b.model"));
+    assert!(place.read("a.model") == place.read("b.model"));
+    place.succeed(&format!("{SERIAL} -m c.model --seed 6").replace("--seed 5", ""));
+    assert!(place.read("a.model") != place.read("c.model"));
+}
+
+#[test]
+fn every_strategy_and_update_learns() {
+    let place = Place::with_corpus(150);
+    let runs = [
+        ("asyngrad", "adf"),
+        ("serial", "adf"),
+        ("locked", "sgd"),
+        ("round-robin", "sgd"),
+        ("minibatch", "asgd"),
+        ("asyngrad", "asgd"),
+    ];
+    for (strategy, update) in runs {
+        let flags = format!("--strategy {strategy} --update {update} -t 2 --passes 4 --rich-edges");
+        place.succeed(&format!("train crf -q train.txt {flags} -m model"));
+        place.write("tagged", place.succeed("tag -q -m model train.txt"));
+        place.succeed("eval tagged --min-f1 90");
+    }
+}
+
+#[test]
+fn events_have_the_promised_keys() {
+    let place = Place::with_corpus(60);
+    place.succeed("train crf -q --train train.txt -d 20% --passes 2 -t 2 -m m --log log");
+    let log = place.text("log");
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let keys = |value: &Value| -> Vec<String> {
+        value.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    let sorted = |names: &str| {
+        let mut names: Vec<String> = names.split(' ').map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(events.len(), 4);
+    assert_eq!(
+        keys(&events[0]),
+        sorted("event model strategy threads seed update settings kernels version data machine")
+    );
+    assert_eq!(
+        keys(&events[0]["data"]),
+        sorted("train sentences tokens attributes rich labels weights read_seconds encode_seconds")
+    );
+    assert_eq!(keys(&events[0]["machine"]), sorted("cpu cores"));
+    assert_eq!(
+        keys(&events[1]),
+        sorted(
+            "event pass loss examples steps train_seconds total_train_seconds \
+             total_observe_seconds tokens_per_second dev"
+        )
+    );
+    assert_eq!(keys(&events[1]["dev"]), sorted("f1 precision recall accuracy"));
+    assert_eq!(
+        keys(&events[3]),
+        sorted(
+            "event passes stopped best_pass dev_f1 total_train_seconds wall_seconds \
+             peak_memory_bytes"
+        )
+    );
+    assert_eq!(events[0]["data"]["sentences"], 48);
+    assert_eq!(events[0]["settings"]["template"], "chunking");
+    assert_eq!(events[3]["stopped"], false);
+    let best = events[3]["best_pass"].as_u64().unwrap();
+    let dev_f1 = events[usize::try_from(best).unwrap()]["dev"]["f1"].as_f64().unwrap();
+    assert_eq!(events[3]["dev_f1"].as_f64(), Some(dev_f1));
+}
+
+#[test]
+fn the_saved_weights_are_those_of_the_best_pass() {
+    let place = Place::with_corpus(80);
+    let dev = asyn::data::planted::chunking(40, 8);
+    place.write("dev.txt", dev.text());
+    let flags = "--strategy serial -d dev.txt --passes 6 --rate 1.5 --log log";
+    place.succeed(&format!("train crf -q train.txt {flags} -m m"));
+    let log = place.text("log");
+    let end: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    let (tagger, about) = Tagger::load(place.path("m"), 1).unwrap();
+    let held_out = HeldOut::new(tagger.encoder(), &dev.corpus(), 2).unwrap();
+    let score = held_out.score(tagger.crf(), tagger.weights(), 2);
+    assert_eq!(end["dev_f1"].as_f64(), Some(score.f1()));
+    assert!(about["dev"].starts_with(&format!("F1 {:.2}", score.f1())), "{about:?}");
+}
+
+#[test]
+fn one_type_of_chunk_can_be_kept() {
+    let place = Place::with_corpus(60);
+    place.succeed("train crf -q train.txt --only-type NP -p np --passes 2 -m m");
+    let (tagger, _) = Tagger::load(place.path("m"), 1).unwrap();
+    let mut labels = tagger.encoder().labels().to_vec();
+    labels.sort();
+    assert_eq!(labels, ["B-NP", "I-NP", "O"]);
+}
+
+#[test]
+fn labels_that_training_never_saw_are_named() {
+    let place = Place::with_corpus(40);
+    place.write("dev.txt", "a DT B-XX\nb NN I-XX\nc NN I-XX\n\nd NN O\n");
+    let output = place.run("train crf train.txt -d dev.txt --passes 1 -m m");
+    let expected = "dev.txt: 3 tokens have labels that the training data lack: B-XX (1), I-XX (2)";
+    assert!(errors(&output).contains(expected), "{}", errors(&output));
+    let output = place.run("tag -m m dev.txt");
+    assert!(errors(&output).contains(expected), "{}", errors(&output));
+}
+
+#[test]
+fn a_racy_run_says_how_to_repeat_one_exactly() {
+    let place = Place::with_corpus(20);
+    let last = |line: &str| errors(&place.run(line)).lines().last().unwrap().to_owned();
+    let racy = last("train crf train.txt --passes 1 -t 2 --seed 9 -m m");
+    assert!(racy.contains("--strategy serial --seed 9"), "{racy}");
+    let serial = last("train crf train.txt --passes 1 --strategy serial -m m");
+    assert!(!serial.contains("--strategy serial"), "{serial}");
+}
+
+#[test]
+fn a_model_describes_itself() {
+    let place = Place::with_corpus(40);
+    place.succeed("train crf -q train.txt -d 25% --rich-edges --passes 2 -m m");
+    let text = place.succeed("info m");
+    for part in ["train.txt: 30 sentences", "B-NP", "template    chunking", "passes      2", "F1 "]
+    {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let report: Value = serde_json::from_str(&place.succeed("info m --json")).unwrap();
+    assert_eq!((&report["model"], &report["passes"]), (&"crf".into(), &"2".into()));
+}
+
+#[test]
+fn planted_corpora_are_the_same_for_a_seed() {
+    let place = Place::new();
+    let text = place.succeed("gen chunking -q --sentences 30 --seed 4");
+    place.succeed("gen chunking -q --sentences 30 --seed 4 --out corpus");
+    assert_eq!(place.text("corpus"), text);
+    assert_eq!(read_columns("corpus", text.as_bytes()).unwrap().n_sentences(), 30);
+    assert_ne!(place.succeed("gen chunking -q --sentences 30 --seed 5"), text);
+    let output = place.run("gen chunking --sentences 30 --seed 4 --out corpus");
+    assert!(errors(&output).contains("best possible F1 "), "{}", errors(&output));
+}
