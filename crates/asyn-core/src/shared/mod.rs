@@ -10,8 +10,9 @@
 //! | [`RowsView`]    | `n_rows × stride`, a table touched row by row  | sum, add, blend, copy rows    |
 //! | [`PanelView`]   | `⌈n / 16⌉ × k × 16`, a matrix in panels        | gemm, rank update             |
 //!
-//! Every operation is a kernel that exists once for each instruction set ([`Isa`]);
-//! [`isa`] is the set that this process uses.
+//! [`Lists`] of row ids let one call serve all tokens of a sentence. Every operation is a
+//! kernel that exists once for each instruction set ([`Isa`]); [`isa()`] is the set that
+//! this process uses.
 //!
 //! This folder is the only place with atomic accesses to weights, with `asm!`, and with
 //! `unsafe` code. `docs/memory-model.md` holds the argument why it is sound.

@@ -1,6 +1,6 @@
 //! The kernels: every operation of the views, once for each instruction set.
 //!
-//! An operation is written once, generic over a vector type ([`Lanes`]), in
+//! An operation is written once, generic over a vector type ([`Lanes`](lanes::Lanes)), in
 //! [`contiguous`], [`rows`] or [`panels`]. A module for each instruction set gives the
 //! vector type, and [`define_table!`] compiles all operations with it, with the instruction set
 //! enabled, into one table of functions. A view carries a reference to its table.
