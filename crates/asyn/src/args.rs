@@ -10,6 +10,7 @@ use crate::choice::{
     ReadChoice, Replication, SamplingChoice, ScheduleChoice, StrategyChoice, UpdateChoice,
     WriteChoice,
 };
+use crate::settings::in_words;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.
 #[derive(Debug, Parser)]
@@ -59,13 +60,16 @@ pub(crate) enum GenVerb {
 /// The flags of `train crf`. Those that are serialised are settings, under their own names.
 #[derive(Debug, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[command(after_help = "\
+#[command(after_help = format!("\
+Defaults:
+  {}
+
 Examples:
   asyn train crf train.txt -m chunker.safetensors
   asyn train crf --train train.txt.gz -p chunking -d 10% -m chunker.safetensors
   asyn train crf train.txt -p my.template -d dev.txt --rich-edges --run runs/1
   asyn train crf --resume runs/1 --passes 20
-  asyn train crf train.txt -m np.safetensors --only-type NP --strategy serial --seed 7")]
+  asyn train crf train.txt -m np.safetensors --only-type NP --strategy serial --seed 7", in_words()))]
 pub(crate) struct CrfArgs {
     /// Training file: columns, the last one the label; may be gzipped.
     #[arg(value_name = "TRAIN", conflicts_with = "train")]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::args::CrfArgs;
 use crate::choice::{
@@ -163,6 +163,23 @@ impl Settings {
         let train = self.train.file_name().map_or_else(PathBuf::new, PathBuf::from);
         Self { train, model: None, log: None, ..self.clone() }
     }
+}
+
+/// Returns the defaults in words, as `--help` shows them.
+pub(crate) fn in_words() -> String {
+    let mut defaults = to_table(&Settings::default());
+    for depends_on_the_run in ["train", "threads"] {
+        defaults.remove(depends_on_the_run);
+    }
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut words: Vec<String> =
+        defaults.iter().map(|(name, value)| format!("{name} {}", word(value))).collect();
+    words.push(format!("rate {} with adf, {} otherwise", defaults::ADF_RATE, defaults::SGD_RATE));
+    words.push(format!(
+        "replicas {} with asyngrad on several threads, off otherwise",
+        defaults::REPLICA_ROWS
+    ));
+    words.join(", ")
 }
 
 /// Returns how many workers the machine can run at once.

@@ -19,6 +19,15 @@ fn a_seed_repeats_a_serial_run_byte_for_byte() {
 }
 
 #[test]
+fn mini_batches_do_not_depend_on_timing() {
+    let place = Place::with_corpus(60);
+    let minibatch = "train crf -q train.txt --strategy minibatch -t 3 --passes 3";
+    place.succeed(&format!("{minibatch} -m a.model"));
+    place.succeed(&format!("{minibatch} -m b.model"));
+    assert!(place.read("a.model") == place.read("b.model"));
+}
+
+#[test]
 fn every_strategy_and_update_learns() {
     let place = Place::with_corpus(150);
     let runs = [
