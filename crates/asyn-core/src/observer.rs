@@ -94,6 +94,30 @@ impl Quiet<'_> {
 ///
 /// Called between segments by the thread that called the trainer. The time spent
 /// here is counted apart from the time spent training.
+///
+/// A function is an observer. This one ends the run when a pass no longer lowers the loss much:
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use asyn_core::{Event, Model, Trainer};
+/// use asyn_testing::{Logistic, separable_clicks};
+///
+/// let mut last = f64::INFINITY;
+/// let mut until_flat = |event: Event<'_, '_>| {
+///     let Event::PassEnded { report, .. } = event else { return ControlFlow::Continue(()) };
+///     let is_flat = report.loss > 0.99 * last;
+///     last = report.loss;
+///     if is_flat { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+/// };
+///
+/// let (model, clicks) = (Logistic::new(40), separable_clicks(100, 40, 1));
+/// let mut weights = model.initial_weights(1);
+/// let trainer = Trainer::builder().passes(100).build()?;
+/// let outcome = trainer.fit(&model, &clicks, &mut weights, &mut until_flat)?;
+/// assert!(outcome.stopped && outcome.passes.len() < 100);
+/// # Ok::<(), asyn_core::Error>(())
+/// ```
 pub trait Observer {
     /// Takes note of an event; `Break` ends the run.
     fn event(&mut self, event: Event<'_, '_>) -> ControlFlow<()>;
@@ -114,6 +138,36 @@ impl Observer for () {
 }
 
 /// Everything that a run needs to go on later, apart from model, examples and settings.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use asyn_core::{Event, Model, Trainer};
+/// use asyn_testing::{Logistic, separable_clicks};
+///
+/// let (model, clicks) = (Logistic::new(40), separable_clicks(100, 40, 1));
+/// let trainer = Trainer::builder().passes(4).build()?;
+///
+/// let mut kept = None;
+/// let mut two_passes = |event: Event<'_, '_>| match event {
+///     Event::PassEnded { report, quiet } if report.pass == 2 => {
+///         kept = Some(quiet.checkpoint());
+///         ControlFlow::Break(())
+///     }
+///     _ => ControlFlow::Continue(()),
+/// };
+/// let mut weights = model.initial_weights(1);
+/// trainer.fit(&model, &clicks, &mut weights, &mut two_passes)?;
+///
+/// let checkpoint = kept.expect("the second pass ended");
+/// let outcome = trainer.resume(&model, &clicks, &mut weights, &checkpoint, &mut ())?;
+/// assert_eq!(outcome.passes.len(), 2);
+///
+/// let mut through = model.initial_weights(1);
+/// trainer.fit(&model, &clicks, &mut through, &mut ())?;
+/// assert_eq!(weights.to_vec(), through.to_vec());
+/// # Ok::<(), asyn_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     /// The pass that runs next or goes on, counted from 0.

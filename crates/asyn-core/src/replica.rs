@@ -20,6 +20,16 @@ use crate::layout::{Layout, Shape, TensorId};
 use crate::shared::{RowsView, SharedWeights, WeightsView};
 
 /// Which rows a worker keeps for itself, and how often it merges them.
+///
+/// ```
+/// use asyn_core::{AsynGrad, Replicas, Trainer};
+///
+/// let replicas = Replicas { rows: 512, merge_every: 16 };
+/// let trainer =
+///     Trainer::builder().strategy(AsynGrad).threads(8).replicas(Some(replicas)).build()?;
+/// # let _ = trainer;
+/// # Ok::<(), asyn_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replicas {
     /// How many of the most frequent rows of each row tensor.

@@ -7,6 +7,14 @@ use crate::replica::Replicas;
 use crate::worker::{Read, Write};
 
 /// In which order the examples of a pass are visited.
+///
+/// ```
+/// use asyn_core::{Sampling, Trainer};
+///
+/// let trainer = Trainer::builder().sampling(Sampling::WithReplacement).seed(17).build()?;
+/// # let _ = trainer;
+/// # Ok::<(), asyn_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sampling {
     /// Each example once a pass, in a new random order.

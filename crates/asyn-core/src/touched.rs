@@ -6,6 +6,17 @@ use crate::layout::TensorId;
 ///
 /// A block that is read twice is listed twice, so that the list also counts how
 /// often a block is used.
+///
+/// ```
+/// use asyn_core::{Layout, Touched};
+///
+/// let mut layout = Layout::default();
+/// let words = layout.rows("words", 100, 8);
+/// let mut touched = Touched::default();
+/// touched.add_rows(words, &[3, 14]);
+/// touched.add_rows(words, &[15]);
+/// assert_eq!(touched.rows().collect::<Vec<_>>(), [(words, &[3, 14, 15][..])]);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Touched {
     rows: Vec<u32>,

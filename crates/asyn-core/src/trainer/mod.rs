@@ -27,6 +27,21 @@ use crate::update::{Sgd, Update};
 use run::Run;
 
 /// Settings of a run, checked; made by [`Trainer::builder`].
+///
+/// ```
+/// use asyn_core::{Adf, AsynGrad, Model, Trainer};
+/// use asyn_testing::{Logistic, separable_clicks};
+///
+/// let trainer =
+///     Trainer::builder().strategy(AsynGrad).update(Adf::default()).threads(2).passes(3).build()?;
+/// let (model, clicks) = (Logistic::new(40), separable_clicks(100, 40, 1));
+/// let mut weights = model.initial_weights(1);
+/// let outcome = trainer.fit(&model, &clicks, &mut weights, &mut ())?;
+/// assert_eq!(outcome.passes.len(), 3);
+///
+/// assert!(Trainer::builder().threads(0).build().is_err());
+/// # Ok::<(), asyn_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Trainer<S = Serial, U = Sgd> {
     strategy: S,

@@ -38,6 +38,14 @@ use crate::worker::Worker;
 const LEAST_SCALE: f64 = 1e-3;
 
 /// From when on the iterates of [`Sgd`] are averaged.
+///
+/// ```
+/// use asyn_core::{Averaging, Schedule, Sgd, Trainer};
+///
+/// let averaging = Averaging::FromPass(3);
+/// let update = Sgd { schedule: Schedule::Constant { rate: 0.1 }, l2: 1.0, averaging };
+/// assert!(Trainer::builder().update(update).passes(5).build().is_ok());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Averaging {
     /// The last iterate is the result.
