@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use asyn::Tagger;
 use asyn::core::Outcome;
@@ -61,13 +61,14 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
     save(&settings, folder.as_ref(), &data.tagger, &about, talk)?;
 
     let stopped = outcome.stopped && passes < settings.passes;
-    let train_time = outcome.passes.last().map(|report| report.total_train_time);
+    let time_before = checkpoint.map_or(Duration::ZERO, |checkpoint| checkpoint.train_time);
+    let train_time = outcome.passes.last().map_or(time_before, |report| report.total_train_time);
     log.write(&Event::End {
         passes,
         stopped,
         best_pass: best.map(|(pass, _)| pass),
         dev_f1: best.map(|(_, score)| score.f1),
-        total_train_seconds: train_time.unwrap_or_default().as_secs_f64(),
+        total_train_seconds: train_time.as_secs_f64(),
         wall_seconds: started.elapsed().as_secs_f64(),
         peak_memory_bytes: machine::peak_memory_bytes(),
     })?;
