@@ -14,12 +14,13 @@ pub struct Axis {
     pub(crate) is_log: bool,
     pub(crate) from: Option<f64>,
     pub(crate) to: Option<f64>,
+    pub(crate) ticks: Vec<f64>,
 }
 
 impl Axis {
     /// Makes a linear axis that spans the data.
     pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), is_log: false, from: None, to: None }
+        Self { label: label.into(), is_log: false, from: None, to: None, ticks: Vec::new() }
     }
 
     /// Scales the axis by logarithms. Values that are not positive are left out.
@@ -43,6 +44,13 @@ impl Axis {
         self
     }
 
+    /// Puts ticks at these whole numbers and at no others.
+    #[must_use]
+    pub fn whole_numbers(mut self, values: impl IntoIterator<Item = u32>) -> Self {
+        self.ticks = values.into_iter().map(f64::from).collect();
+        self
+    }
+
     /// Returns the place of `value` on the paper, in the unit of its scale.
     pub(crate) fn place(&self, value: f64) -> f64 {
         if self.is_log { value.log10() } else { value }
@@ -61,7 +69,12 @@ impl Axis {
         let slack = if high > low { 0.04 * (high - low) } else { 0.5 };
         let low = self.from.map_or(low - slack, |from| self.place(from));
         let high = self.to.map_or(high + slack, |to| self.place(to)).max(low + 1e-9);
-        let ticks = if self.is_log { log_ticks(low, high) } else { linear_ticks(low, high) };
+        let asked = self.ticks.iter().map(|&value| (self.place(value), number(value, 1.0)));
+        let ticks = match (self.ticks.is_empty(), self.is_log) {
+            (false, _) => asked.collect(),
+            (true, true) => log_ticks(low, high),
+            (true, false) => linear_ticks(low, high),
+        };
         Scale { span: low..high, ticks }
     }
 }
@@ -181,6 +194,12 @@ mod tests {
         assert_eq!(texts(&scale), ["0.05", "0.1", "0.2", "0.5", "1"]);
         let scale = Axis::new("n").log().scale([1.0, 1e6].into_iter());
         assert_eq!(texts(&scale).last(), Some(&"1,000,000"));
+    }
+
+    #[test]
+    fn ticks_can_be_whole_numbers() {
+        let scale = Axis::new("threads").whole_numbers([1, 2]).scale([1.0, 2.0].into_iter());
+        assert_eq!(scale.ticks, [(1.0, "1".to_owned()), (2.0, "2".to_owned())]);
     }
 
     #[test]

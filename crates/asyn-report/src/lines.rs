@@ -21,6 +21,7 @@ use crate::figure::{LineChart, Mark, Series};
 /// The width of every chart in pixels; the page scales it to its own.
 pub(crate) const WIDTH: u32 = 860;
 const HEIGHT: u32 = 420;
+/// The width of the legend; one series alone needs none.
 const LEGEND_WIDTH: u32 = 216;
 const LEGEND_STEP: i32 = 22;
 const MARGIN: i32 = 8;
@@ -41,7 +42,9 @@ pub(crate) fn draw(chart: &LineChart) -> Result<String, DrawError> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        let (plot, legend) = root.split_horizontally(WIDTH - LEGEND_WIDTH);
+        let has_legend = chart.series.len() > 1;
+        let width = if has_legend { WIDTH - LEGEND_WIDTH } else { WIDTH };
+        let (plot, legend) = root.split_horizontally(width);
         let mut canvas = ChartBuilder::on(&plot)
             .margin(MARGIN)
             .margin_top(HEADROOM)
@@ -61,7 +64,9 @@ pub(crate) fn draw(chart: &LineChart) -> Result<String, DrawError> {
         for (idx, series) in chart.series.iter().enumerate() {
             draw_line(&canvas, chart, series, colour_of(series, idx), &y)?;
         }
-        draw_legend(&legend, &chart.series)?;
+        if has_legend {
+            draw_legend(&legend, &chart.series)?;
+        }
         root.present()?;
     }
     Ok(svg)

@@ -26,7 +26,7 @@ enum Block {
     Section(String),
     Text(String),
     Command(String),
-    Figure(Figure),
+    Figure(Box<Figure>),
     Table(Table),
 }
 
@@ -57,7 +57,7 @@ impl Page {
     /// Adds a figure.
     #[must_use]
     pub fn figure(self, figure: Figure) -> Self {
-        self.with(Block::Figure(figure))
+        self.with(Block::Figure(Box::new(figure)))
     }
 
     /// Adds a table.

@@ -70,9 +70,16 @@ fn by_pass(run: &Run, value: impl Fn(&Pass) -> Option<f64>) -> Vec<Point> {
     run.passes.iter().filter_map(point).collect()
 }
 
+/// Returns the axis of passes, with each of them as a tick while there is room.
+fn pass_axis(run: &Run) -> Axis {
+    let passes = run.passes.iter().filter_map(|pass| u32::try_from(pass.pass).ok());
+    let axis = Axis::new("pass");
+    if run.passes.len() > 20 { axis } else { axis.whole_numbers(passes) }
+}
+
 fn score_by_pass(run: &Run) -> Figure {
     let points = by_pass(run, |pass| Some(pass.dev?.f1));
-    Figure::lines("Score by pass", Axis::new("pass"), Axis::new("F1 on held-out data (%)"))
+    Figure::lines("Score by pass", pass_axis(run), Axis::new("score on held-out data (%)"))
         .series(Series::new("F1", points))
         .series(Series::new("precision", by_pass(run, |pass| Some(pass.dev?.precision))))
         .series(Series::new("recall", by_pass(run, |pass| Some(pass.dev?.recall))))
@@ -88,14 +95,14 @@ fn score_by_time(run: &Run) -> Figure {
 
 fn loss(run: &Run) -> Figure {
     let points = by_pass(run, |pass| pass.loss);
-    Figure::lines("Loss by pass", Axis::new("pass"), Axis::new("sum of losses").from(0.0))
+    Figure::lines("Loss by pass", pass_axis(run), Axis::new("sum of losses").from(0.0))
         .series(Series::new("loss", points))
         .caption("Each example is counted with the weights of the moment in which it was used.")
 }
 
 fn speed(run: &Run) -> Figure {
     let points = by_pass(run, |pass| Some(pass.tokens_per_second / 1e6));
-    Figure::lines("Speed by pass", Axis::new("pass"), Axis::new("million tokens/s").from(0.0))
+    Figure::lines("Speed by pass", pass_axis(run), Axis::new("million tokens/s").from(0.0))
         .series(Series::new("speed", points))
 }
 
