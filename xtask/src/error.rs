@@ -59,6 +59,21 @@ pub(crate) enum Error {
         expected: &'static str,
         actual: String,
     },
+    /// The report of a run could not be read or written.
+    #[error("cannot report on {what}")]
+    Report {
+        what: String,
+        source: asyn_report::Error,
+    },
+    /// A program answered with something that is not the JSON that it promises.
+    #[error("`{command}` did not answer with the JSON that it promises")]
+    Answer {
+        command: String,
+        source: serde_json::Error,
+    },
+    /// A run has no score or no pass.
+    #[error("the run {name} has no {lacks}")]
+    Incomplete { name: String, lacks: &'static str },
     /// Corpus files are missing or damaged.
     #[error("{n_files} corpus files are missing or damaged, listed above")]
     Corpora { n_files: usize },

@@ -1,11 +1,13 @@
 //! Tasks of the workspace, run as `cargo xtask VERB`.
 //!
-//! | Verb   | What it does                                              |
-//! | ------ | --------------------------------------------------------- |
-//! | `ci`   | everything that a change must pass, in one list of steps  |
-//! | `tidy` | the house rules that a program can check                  |
-//! | `race` | the tools that look for races, those that are installed   |
-//! | `data` | the corpora, which are not in the repository              |
+//! | Verb        | What it does                                              |
+//! | ----------- | --------------------------------------------------------- |
+//! | `ci`        | everything that a change must pass, in one list of steps  |
+//! | `tidy`      | the house rules that a program can check                  |
+//! | `race`      | the tools that look for races, those that are installed   |
+//! | `data`      | the corpora, which are not in the repository              |
+//! | `reproduce` | trains with every strategy; writes a table and a page     |
+//! | `peers`     | trains what users would pick instead, on the same file    |
 //!
 //! The exit code is 0 when the task is done, 1 when it failed and 2 when the
 //! command line was wrong. Standard output carries the result; progress and
@@ -28,7 +30,9 @@ use crate::workspace::Workspace;
 mod ci;
 mod data;
 mod error;
+mod peers;
 mod race;
+mod reproduce;
 mod step;
 mod tidy;
 mod workspace;
@@ -52,6 +56,10 @@ enum Verb {
     /// Lists, fetches and verifies the corpora.
     #[command(subcommand)]
     Data(data::Args),
+    /// Trains a chunker with every strategy; writes a table and a page.
+    Reproduce(reproduce::Args),
+    /// Trains CRFsuite and asyn on the same file; writes a table.
+    Peers(peers::Args),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +85,8 @@ fn run(args: &Args) -> Result<()> {
         Verb::Tidy => tidy::run(&workspace),
         Verb::Race => race::run(&workspace),
         Verb::Data(args) => data::run(&workspace, args),
+        Verb::Reproduce(args) => reproduce::run(&workspace, args),
+        Verb::Peers(args) => peers::run(&workspace, args),
     }
 }
 

@@ -119,7 +119,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// Returns `command` as a person would type it: the program without its
 /// folder, then the arguments, quoted where they hold a space.
-fn show(command: &Command) -> String {
+pub(crate) fn show(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let mut shown = program
         .file_name()

@@ -84,8 +84,9 @@ const LAYERS: &[Layer] = &[
     },
 ];
 
-/// The crate that any other may use in its tests.
-const TESTING: &str = "asyn-testing";
+/// The crates that any other may use in its tests and examples: the oracles, and the
+/// strategies, which an example of the core shows side by side.
+const TESTING: &[&str] = &["asyn-testing", "asyn-sync"];
 
 /// Finds dependencies that point the wrong way.
 ///
@@ -110,7 +111,7 @@ pub(super) fn check(path: &str, text: &str) -> Result<Vec<Finding>> {
     };
     let may = |dependency: &str, for_tests: bool| {
         if LAYERS.iter().any(|layer| layer.name == dependency) {
-            layer.inner.contains(&dependency) || (for_tests && dependency == TESTING)
+            layer.inner.contains(&dependency) || (for_tests && TESTING.contains(&dependency))
         } else {
             for_tests || layer.outer.is_none_or(|outer| outer.contains(&dependency))
         }

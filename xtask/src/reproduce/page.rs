@@ -1,0 +1,154 @@
+//! The page of a reproduction: its words and tables.
+
+use asyn_report::{Page, Table};
+
+use super::end_to_end::{self, EndToEnd};
+use super::figures;
+use super::host::Host;
+use super::summary::Summary;
+use super::{Results, Settings};
+
+/// Makes the page of all experiments.
+pub(super) fn page(
+    host: &Host,
+    settings: &Settings,
+    all: &[Results],
+    end_to_end: Option<&EndToEnd>,
+) -> Page {
+    let mut page = Page::new(
+        "Asynchronous training against serial, locked and synchronous training",
+    )
+    .text(
+        "A dense-CRF chunker is trained on one shared weight vector, by each strategy, on the \
+             same kernels. AsynGrad (Sun, COLING 2016) is the one whose workers read and write \
+             without a lock.",
+    )
+    .text(format!(
+        "Settings and the number of passes ({}) were fixed beforehand, and the score is that \
+             after the last pass, never the best one. Plain settings are those of the source: SGD, \
+             one example a step. Tuned ones are the defaults of asyn, and serial training has its \
+             best settings too.",
+        settings.passes
+    ))
+    .command(&host.command)
+    .table(machine(host, settings));
+    for results in all {
+        page = page.section(results.experiment.title).text(results.experiment.about);
+        for line in verdicts(results) {
+            page = page.text(line);
+        }
+        page = page
+            .table(table(results))
+            .figure(figures::score_by_time(results).command(&host.command))
+            .figure(figures::time_a_pass(results).command(&host.command));
+        if settings.threads.len() > 1 {
+            page = page.figure(figures::speed_up(results, settings).command(&host.command));
+        }
+    }
+    match end_to_end {
+        Some(measured) => page.section("What a user waits for").table(end_to_end::table(measured)),
+        None => page,
+    }
+}
+
+fn machine(host: &Host, settings: &Settings) -> Table {
+    let threads: Vec<String> = settings.threads.iter().map(u32::to_string).collect();
+    Table::new(["what", "value"])
+        .row(["processor", &host.cpu])
+        .row(["cores", &host.cores.to_string()])
+        .row(["kernels", &host.kernels])
+        .row(["threads", &threads.join(", ")])
+        .row(["seeds", &settings.n_seeds.to_string()])
+        .row(["date", &host.date])
+        .row(["version", &host.version])
+        .row(["commit", host.commit.as_deref().unwrap_or("–")])
+}
+
+/// Returns the table of one experiment, for the page and for the terminal.
+pub(super) fn table(results: &Results) -> Table {
+    let to_target = match results.target {
+        Some(target) => format!("s to F1 {target:.2}"),
+        None => "s to F1".to_owned(),
+    };
+    let header = [
+        "strategy",
+        "threads",
+        "F1 (%)",
+        "± over seeds",
+        "million tokens/s",
+        "s a pass",
+        "× serial",
+        "× round-robin",
+        "× locked",
+        &to_target,
+    ];
+    let mut table = Table::new(header);
+    for row in &results.summaries {
+        table = table.row([
+            row.contender.name.to_owned(),
+            row.threads.to_string(),
+            number(Some(row.f1), 2),
+            number(row.f1_deviation, 2),
+            number(Some(row.tokens_per_second / 1e6), 2),
+            number(Some(row.seconds_a_pass), 4),
+            number(row.over_serial, 2),
+            number(row.over_round_robin, 2),
+            number(row.over_locked, 2),
+            number(row.seconds_to_target, 3),
+        ]);
+    }
+    for (name, threads, f1) in results.experiment.theirs {
+        let mut cells = vec!["–".to_owned(); header.len()];
+        cells[0] = (*name).to_owned();
+        cells[1] = threads.to_string();
+        cells[2] = number(Some(*f1), 2);
+        table = table.row(cells);
+    }
+    let n_seeds = results.summaries.iter().map(|row| row.n_seeds).max().unwrap_or(0);
+    let mut note = format!(
+        "{n_seeds} seeds. Speeds are medians, and are compared with the same settings and, but \
+         for serial, the same threads. Times are those of training, without evaluation, to the \
+         first pass at which the mean score is there."
+    );
+    if let Some(best) = results.experiment.best_possible {
+        note += &format!(" The best possible F1 is {best:.2}.");
+    }
+    table.note(note)
+}
+
+/// Returns what the numbers come to, in sentences.
+pub(super) fn verdicts(results: &Results) -> Vec<String> {
+    let find = |name: &str| {
+        let rows = results.summaries.iter().filter(|row| row.contender.name == name);
+        rows.max_by_key(|row| row.threads)
+    };
+    let score = |row: &Summary| match row.f1_deviation {
+        Some(deviation) => format!("{:.2} ± {deviation:.2}", row.f1),
+        None => format!("{:.2}", row.f1),
+    };
+    let verdict = |(racy, serial): (&str, &str)| {
+        let (racy, serial) = (find(racy)?, find(serial)?);
+        Some(format!(
+            "{} on {} trains {:.2} times as many tokens a second as {}, at F1 {} against {}.",
+            racy.contender.name,
+            threads(racy.threads),
+            racy.tokens_per_second / serial.tokens_per_second,
+            serial.contender.name,
+            score(racy),
+            score(serial)
+        ))
+    };
+    [("AsynGrad", "serial"), ("AsynGrad, tuned", "serial, tuned")]
+        .into_iter()
+        .filter_map(verdict)
+        .collect()
+}
+
+fn number(value: Option<f64>, n_digits: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.n_digits$}"))
+}
+
+/// Returns a number of threads in words.
+pub(super) fn threads(n: u32) -> String {
+    if n == 1 { "1 thread".to_owned() } else { format!("{n} threads") }
+}
