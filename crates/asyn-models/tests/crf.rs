@@ -1,5 +1,11 @@
 //! The dense-CRF against a reference in double precision.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "labels, lengths and counts of these tests are small"
+)]
+
 use asyn_core::{
     Adf, AsynGrad, Batch, Decode, Gradient, Model, Purpose, SharedWeights, SplitMix64, Trainer,
     Worker,

@@ -28,14 +28,8 @@ impl Chain {
     /// Returns the score of a label sequence.
     #[must_use]
     pub fn score(&self, labels: &[usize]) -> f64 {
-        let nodes: f64 = labels
-            .iter()
-            .zip(&self.nodes)
-            .map(|(&y, node)| node[y])
-            .sum();
-        let edges: f64 = (1..labels.len())
-            .map(|i| self.edges[i][labels[i - 1]][labels[i]])
-            .sum();
+        let nodes: f64 = labels.iter().zip(&self.nodes).map(|(&y, node)| node[y]).sum();
+        let edges: f64 = (1..labels.len()).map(|i| self.edges[i][labels[i - 1]][labels[i]]).sum();
         nodes + edges
     }
 
@@ -61,32 +55,23 @@ impl Chain {
         }
         let log_z = log_sum_exp(alpha[len - 1].iter().copied());
         let nodes = (0..len)
-            .map(|i| {
-                (0..n)
-                    .map(|y| (alpha[i][y] + beta[i][y] - log_z).exp())
-                    .collect()
-            })
+            .map(|i| (0..n).map(|y| (alpha[i][y] + beta[i][y] - log_z).exp()).collect())
             .collect();
         let pair = |i: usize, p: usize, y: usize| {
             (alpha[i - 1][p] + self.edges[i][p][y] + self.nodes[i][y] + beta[i][y] - log_z).exp()
         };
         let mut edges = vec![vec![vec![0.0; n]; n]];
         for i in 1..len {
-            edges.push(
-                (0..n)
-                    .map(|p| (0..n).map(|y| pair(i, p, y)).collect())
-                    .collect(),
-            );
+            edges.push((0..n).map(|p| (0..n).map(|y| pair(i, p, y)).collect()).collect());
         }
-        Enumeration {
-            log_z,
-            nodes,
-            edges,
-            best: Vec::new(),
-        }
+        Enumeration { log_z, nodes, edges, best: Vec::new() }
     }
 
     /// Visits every label sequence.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a score is not a number.
     #[must_use]
     pub fn enumerate(&self) -> Enumeration {
         let (len, n) = (self.nodes.len(), self.nodes[0].len());
@@ -113,12 +98,7 @@ impl Chain {
             .min_by_key(|labels| labels.iter().rev().copied().collect::<Vec<_>>())
             .expect("there is a best sequence")
             .clone();
-        Enumeration {
-            log_z,
-            nodes,
-            edges,
-            best,
-        }
+        Enumeration { log_z, nodes, edges, best }
     }
 }
 
@@ -148,19 +128,10 @@ mod tests {
 
     #[test]
     fn uniform_scores_give_uniform_marginals() {
-        let chain = Chain {
-            nodes: vec![vec![0.5; 3]; 4],
-            edges: vec![vec![vec![-1.0; 3]; 3]; 4],
-        };
+        let chain = Chain { nodes: vec![vec![0.5; 3]; 4], edges: vec![vec![vec![-1.0; 3]; 3]; 4] };
         let found = chain.enumerate();
         assert!((found.log_z - (81f64.ln() + 4.0 * 0.5 - 3.0)).abs() < 1e-12);
-        assert!(
-            found
-                .nodes
-                .iter()
-                .flatten()
-                .all(|p| (p - 1.0 / 3.0).abs() < 1e-12)
-        );
+        assert!(found.nodes.iter().flatten().all(|p| (p - 1.0 / 3.0).abs() < 1e-12));
         assert_eq!(found.best, [0, 0, 0, 0]);
     }
 }

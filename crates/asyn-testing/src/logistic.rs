@@ -30,11 +30,7 @@ impl Logistic {
         let mut layout = Layout::default();
         let features = layout.rows("features", n_features, 1);
         let bias = layout.dense("bias", 1, 1);
-        Self {
-            layout,
-            features,
-            bias,
-        }
+        Self { layout, features, bias }
     }
 
     /// Returns the probability of the positive class.
@@ -89,6 +85,10 @@ impl Model for Logistic {
 
 /// Returns a seeded task that a linear model can separate: the class is decided by
 /// which of two groups of features an example has more of.
+///
+/// # Panics
+///
+/// Panics if there are fewer than two features.
 #[must_use]
 pub fn separable_clicks(n: usize, n_features: u32, seed: u64) -> Vec<Click> {
     let mut random = SplitMix64::stream(seed, Purpose::Calibration, 0, 0);
@@ -99,11 +99,7 @@ pub fn separable_clicks(n: usize, n_features: u32, seed: u64) -> Vec<Click> {
             let mut features: Vec<u32> = (0..5)
                 .map(|at| {
                     // The first three features of an example speak for its class.
-                    let side = if at < 3 {
-                        positive
-                    } else {
-                        random.below(2) == 1
-                    };
+                    let side = if at < 3 { positive } else { random.below(2) == 1 };
                     let feature = random.below(half) + if side { half } else { 0 };
                     u32::try_from(feature).expect("features are few")
                 })

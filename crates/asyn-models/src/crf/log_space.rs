@@ -36,8 +36,8 @@ impl Scores<'_> {
         let (len, n) = (self.nodes.len(), self.n_labels);
         let mut alpha = vec![0.0; len * n];
         let mut beta = vec![0.0; len * n];
-        for label in 0..n {
-            alpha[label] = self.node(0, label);
+        for (label, first) in alpha[..n].iter_mut().enumerate() {
+            *first = self.node(0, label);
         }
         for i in 1..len {
             for label in 0..n {
