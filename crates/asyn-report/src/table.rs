@@ -52,7 +52,7 @@ impl Table {
         !self.rows.is_empty() && self.rows.iter().all(|row| is_number(&row[idx]))
     }
 
-    /// Writes the table in Markdown.
+    /// Writes the table in Markdown, with its note under it.
     #[must_use]
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| {
@@ -63,7 +63,8 @@ impl Table {
             .map(|idx| if self.is_numeric(idx) { "---:" } else { "---" }.to_owned())
             .collect();
         let rows = self.rows.iter().map(|row| line(row));
-        [line(&self.header), line(&rules)].into_iter().chain(rows).collect()
+        let text: String = [line(&self.header), line(&rules)].into_iter().chain(rows).collect();
+        if self.note.is_empty() { text } else { format!("{text}\n{}\n", self.note) }
     }
 }
 
@@ -114,7 +115,8 @@ mod tests {
 
     #[test]
     fn markdown_keeps_its_columns() {
-        let table = Table::new(["name", "x"]).row(["a|b", "1"]);
-        assert_eq!(table.markdown(), "| name | x |\n| --- | ---: |\n| a\\|b | 1 |\n");
+        let table = Table::new(["name", "x"]).row(["a|b", "1"]).note("A note.");
+        let expected = "| name | x |\n| --- | ---: |\n| a\\|b | 1 |\n\nA note.\n";
+        assert_eq!(table.markdown(), expected);
     }
 }

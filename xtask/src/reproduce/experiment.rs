@@ -18,7 +18,7 @@ pub(super) enum Name {
     Planted,
     /// Chunking of CoNLL-2000 with all types of chunks.
     CrfChunk,
-    /// Base noun phrases of CoNLL-2000.
+    /// Base noun phrases of CoNLL-2000, with rich edges.
     CrfNp,
 }
 
@@ -97,9 +97,11 @@ impl Experiment {
             Name::CrfNp => Self {
                 title: "CoNLL-2000, base noun phrases",
                 about: "The same sentences with noun phrases only, three labels: most probably \
-                        the chunking task of the source. Its scores stand in the table as \
-                        theirs: other templates, another machine, one run each.",
-                flags: &["--template", "np", "--only-type", "NP"],
+                        the chunking task of the source. As there, frequent attributes look at pairs \
+                        of labels too. Its scores stand in the table as theirs: another \
+                        program, one run each.",
+                // Every frequent attribute also looks at pairs of labels: that makes it dense.
+                flags: &["--template", "np", "--only-type", "NP", "--rich-edges"],
                 target: Target::BelowSerial(SLACK),
                 // Sun, "Asynchronous Parallel Learning for Neural Networks and Structured Models
                 // with Dense Features", COLING 2016: dense-CRF, the experiments on chunking.

@@ -44,7 +44,7 @@ const PASSES: u32 = 10;
 /// What `cargo xtask reproduce` was asked to do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Runs fewer seeds.
+    /// Runs fewer seeds, and the planted corpus alone unless --only names others.
     #[arg(long)]
     quick: bool,
     /// Runs these experiments and no others [default: all whose data are here].
@@ -97,7 +97,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let runs = out.join("runs");
     fs::create_dir_all(&runs).map_err(Error::file("create", &runs))?;
 
-    let names = if args.only.is_empty() { Name::value_variants() } else { &args.only };
+    let names = match (args.only.as_slice(), args.quick) {
+        ([], true) => &[Name::Planted],
+        ([], false) => Name::value_variants(),
+        (only, _) => only,
+    };
     let mut all = Vec::new();
     for &name in names {
         match Experiment::prepare(name, workspace, &program, &runs)? {

@@ -36,7 +36,6 @@ impl<'w> Program<'w> {
         let mut cargo = workspace.cargo(["build", "--release", "-p", "asyn", "--bin", "asyn"]);
         cargo.arg("--message-format=json-render-diagnostics");
         eprintln!("$ cargo build --release -p asyn");
-        // Standard error stays with the person who waits.
         let messages = output(cargo.stderr(Stdio::inherit()))?;
         let artifacts =
             messages.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
@@ -70,7 +69,8 @@ impl<'w> Program<'w> {
         command.args(["--quiet", "train", "crf"]).args(arguments);
         command.arg("--model").arg(model).arg("--log").arg(&log);
         let start = Instant::now();
-        output(&mut command)?;
+        // Errors go to the person who waits.
+        output(command.stderr(Stdio::inherit()))?;
         let seconds = start.elapsed().as_secs_f64();
         let text = fs::read_to_string(&log).map_err(Error::file("read", &log))?;
         let what = log.display().to_string();
@@ -100,7 +100,8 @@ impl<'w> Program<'w> {
     /// Scores the last two columns of `file`.
     pub(crate) fn score(&self, file: &Path) -> Result<Score> {
         let mut command = self.command();
-        let answer = output(command.args(["eval", "--json"]).arg(file))?;
+        command.args(["eval", "--json"]).arg(file);
+        let answer = output(command.stderr(Stdio::inherit()))?;
         let command = "asyn eval --json".to_owned();
         serde_json::from_str(&answer).map_err(|source| Error::Answer { command, source })
     }
