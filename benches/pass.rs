@@ -6,7 +6,8 @@
 //! since it takes longer the more features there are: its throughput is flattered by that.
 //!
 //! The corpus is a planted one, or the training part of CoNLL-2000 where `ASYN_DATA` names the
-//! folder of the corpora; the first line that is printed says which. Times of passes are those
+//! folder of the corpora; the first line that is printed says which, and only between runs on
+//! the same one does Criterion's comparison mean anything. Times of passes are those
 //! of the trainer's clock from the second pass on, so no allocation and no reading out is in
 //! them. What a pass is worth is another matter: one of Minibatch learns less than one of
 //! AsynGrad.

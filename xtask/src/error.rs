@@ -20,23 +20,13 @@ pub(crate) enum Error {
     Command { command: String, status: ExitStatus },
     /// A file or folder could not be read or written.
     #[error("cannot {act} {}", path.display())]
-    File {
-        act: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { act: &'static str, path: PathBuf, source: io::Error },
     /// A manifest is not valid TOML.
     #[error("{path} is not valid TOML")]
-    Manifest {
-        path: String,
-        source: toml::de::Error,
-    },
+    Manifest { path: String, source: toml::de::Error },
     /// A step of a list failed.
     #[error("step `{name}` failed")]
-    Step {
-        name: &'static str,
-        source: Box<Error>,
-    },
+    Step { name: &'static str, source: Box<Error> },
     /// House rules are broken.
     #[error("{n_findings} broken house rules, listed above")]
     Untidy { n_findings: usize },
@@ -45,32 +35,19 @@ pub(crate) enum Error {
     DataUnset,
     /// A corpus has no files that can be downloaded as they are.
     #[error("the files of {name} cannot be downloaded one by one: see {home}, or use --mirror")]
-    NoDownload {
-        name: &'static str,
-        home: &'static str,
-    },
+    NoDownload { name: &'static str, home: &'static str },
     /// A download was asked for without a word on the terms.
     #[error("the terms of {name} are above: say --accept-terms if you accept them")]
     TermsNotAccepted { name: &'static str },
     /// A file is not the one that its name promises.
     #[error("{path} is another text: its SHA-256 is {actual}, expected {expected}")]
-    Checksum {
-        path: &'static str,
-        expected: &'static str,
-        actual: String,
-    },
+    Checksum { path: &'static str, expected: &'static str, actual: String },
     /// The report of a run could not be read or written.
     #[error("cannot report on {what}")]
-    Report {
-        what: String,
-        source: asyn_report::Error,
-    },
+    Report { what: String, source: asyn_report::Error },
     /// A program answered with something that is not the JSON that it promises.
     #[error("`{command}` did not answer with the JSON that it promises")]
-    Answer {
-        command: String,
-        source: serde_json::Error,
-    },
+    Answer { command: String, source: serde_json::Error },
     /// A run has no score or no pass.
     #[error("the run {name} has no {lacks}")]
     Incomplete { name: String, lacks: &'static str },

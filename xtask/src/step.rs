@@ -61,10 +61,7 @@ pub(crate) fn run_all(workspace: &Workspace, steps: &[Step]) -> Result<()> {
             }
             Err(error) => {
                 rows.push(row(step.name, time, "FAILED"));
-                failure = Some(Error::Step {
-                    name: step.name,
-                    source: Box::new(error),
-                });
+                failure = Some(Error::Step { name: step.name, source: Box::new(error) });
             }
         }
     }
@@ -101,9 +98,7 @@ mod tests {
 
     #[test]
     fn a_skipped_step_is_no_failure() {
-        let steps = [Step::new("only", "", |_| {
-            Ok(Outcome::Skipped("no reason".into()))
-        })];
+        let steps = [Step::new("only", "", |_| Ok(Outcome::Skipped("no reason".into())))];
         run_all(&Workspace::find().unwrap(), &steps).unwrap();
     }
 }

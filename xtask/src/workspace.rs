@@ -82,18 +82,9 @@ impl Workspace {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("$ {shown}");
-    let status = command.status().map_err(|source| Error::Start {
-        command: shown.clone(),
-        source,
-    })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Error::Command {
-            command: shown,
-            status,
-        })
-    }
+    let status =
+        command.status().map_err(|source| Error::Start { command: shown.clone(), source })?;
+    if status.success() { Ok(()) } else { Err(Error::Command { command: shown, status }) }
 }
 
 /// Runs `command` and returns what it wrote to standard output.
@@ -103,17 +94,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// As [`run`].
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = show(command);
-    let output = command.output().map_err(|source| Error::Start {
-        command: shown.clone(),
-        source,
-    })?;
+    let output =
+        command.output().map_err(|source| Error::Start { command: shown.clone(), source })?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(Error::Command {
-            command: shown,
-            status: output.status,
-        })
+        Err(Error::Command { command: shown, status: output.status })
     }
 }
 
@@ -121,11 +107,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// folder, then the arguments, quoted where they hold a space.
 pub(crate) fn show(command: &Command) -> String {
     let program = Path::new(command.get_program());
-    let mut shown = program
-        .file_name()
-        .unwrap_or(program.as_os_str())
-        .to_string_lossy()
-        .into_owned();
+    let mut shown =
+        program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     for arg in command.get_args() {
         let arg = arg.to_string_lossy();
         shown.push(' ');

@@ -107,6 +107,7 @@ fn train(update: impl Update, replicas: Option<Replicas>, threshold: f32) -> Sha
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn one_worker_with_a_replica_learns_what_it_learns_without() {
     fn check<U: Update + Copy>(update: U) {
         let without = train(update, None, 0.0).to_vec();
@@ -148,6 +149,7 @@ fn what_replicas_hold_reaches_the_shared_weights() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn sparse_writes_are_seeded_and_unbiased() {
     let model = Plane::new(2);
     // Row 1 is far above the threshold, row 0 so far below it that one write in eight is kept.
@@ -181,6 +183,7 @@ fn sparse_writes_are_seeded_and_unbiased() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn a_model_learns_with_sparse_writes() {
     fn check<U: Update + Copy>(update: U) {
         let clicks = separable_clicks(400, 40, 4);

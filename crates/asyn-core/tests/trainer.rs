@@ -35,6 +35,7 @@ fn sorted(mut ids: Vec<u32>) -> Vec<u32> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn a_pass_visits_every_example_once_in_an_order_of_its_own() {
     let all: Vec<u32> = (0..300).collect();
     let first = order(7, 1, Sampling::WithoutReplacement, 0);
@@ -47,6 +48,7 @@ fn a_pass_visits_every_example_once_in_an_order_of_its_own() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn with_replacement_a_pass_is_as_many_draws_as_there_are_examples() {
     let drawn = order(7, 1, Sampling::WithReplacement, 0);
     assert_eq!(drawn.len(), 300);
@@ -176,6 +178,7 @@ fn a_last_step_that_leads_to_infinity_is_found_though_every_loss_was_finite() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn clocks_add_up_and_keep_evaluation_apart() {
     const LOOK: Duration = Duration::from_millis(2);
     let clicks = separable_clicks(400, 40, 1);

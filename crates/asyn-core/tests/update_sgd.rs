@@ -1,4 +1,6 @@
 //! SGD with a scale that is tabulated is plain dense SGD, averaged or not.
+// Thousands of steps of safe arithmetic, which Miri would take minutes for.
+#![cfg(not(miri))]
 
 mod tasks;
 

@@ -35,30 +35,15 @@ pub(super) fn reaches_its_floor(workspace: &Workspace) -> Result<Outcome> {
     let model = scratch.path().join("model.safetensors");
     let tagged = scratch.path().join("tagged.txt");
 
-    let asyn = || {
-        workspace.cargo([
-            "run",
-            "--release",
-            "-q",
-            "-p",
-            "asyn",
-            "--bin",
-            "asyn",
-            "--",
-        ])
-    };
+    let asyn = || workspace.cargo(["run", "--release", "-q", "-p", "asyn", "--bin", "asyn", "--"]);
     run(asyn()
         .args(["train", "crf", "--template", "chunking"])
         .args(["--passes", "4", "--seed", "1"])
         .args([Path::new("--train"), &train, Path::new("--dev"), &test])
         .args([Path::new("--model"), &model]))?;
     let file = File::create(&tagged).map_err(Error::file("create", &tagged))?;
-    run(asyn()
-        .args([Path::new("tag"), Path::new("--model"), &model, &test])
-        .stdout(file))?;
+    run(asyn().args([Path::new("tag"), Path::new("--model"), &model, &test]).stdout(file))?;
     let file = File::open(&tagged).map_err(Error::file("open", &tagged))?;
-    run(asyn()
-        .args(["eval", "--min-f1", FLOOR])
-        .stdin(Stdio::from(file)))?;
+    run(asyn().args(["eval", "--min-f1", FLOOR]).stdin(Stdio::from(file)))?;
     Ok(Outcome::Passed)
 }

@@ -23,21 +23,9 @@ const STEPS: &[Step] = &[
     Step::new("test", "unit, integration and doc tests", test),
     Step::new("doc", "the documentation builds without a warning", doc),
     Step::new("aarch64", "the libraries compile for aarch64", aarch64),
-    Step::new(
-        "portable",
-        "the core passes its tests without assembly",
-        portable,
-    ),
-    Step::new(
-        "avx2",
-        "the core passes its tests on the AVX2 kernels",
-        avx2,
-    ),
-    Step::new(
-        "loom",
-        "turns and barriers hold in every interleaving",
-        loom,
-    ),
+    Step::new("portable", "the core passes its tests without assembly", portable),
+    Step::new("avx2", "the core passes its tests on the AVX2 kernels", avx2),
+    Step::new("loom", "turns and barriers hold in every interleaving", loom),
     Step::new(
         "conll2000",
         "a short run on CoNLL-2000 reaches its floor",
@@ -112,9 +100,7 @@ fn doc(workspace: &Workspace) -> Result<Outcome> {
 
 fn aarch64(workspace: &Workspace) -> Result<Outcome> {
     if let Err(why) = ensure_target(workspace, AARCH64) {
-        return Ok(Outcome::Skipped(format!(
-            "no standard library for {AARCH64}: {why}"
-        )));
+        return Ok(Outcome::Skipped(format!("no standard library for {AARCH64}: {why}")));
     }
     let mut command = workspace.cargo(["check", "--target", AARCH64]);
     for name in ["asyn-core", "asyn-sync", "asyn-data", "asyn-models"] {
@@ -126,11 +112,7 @@ fn aarch64(workspace: &Workspace) -> Result<Outcome> {
 
 /// Installs the standard library of `target` where it is missing.
 fn ensure_target(workspace: &Workspace, target: &str) -> Result<()> {
-    let installed = output(
-        workspace
-            .command("rustup")
-            .args(["target", "list", "--installed"]),
-    )?;
+    let installed = output(workspace.command("rustup").args(["target", "list", "--installed"]))?;
     if installed.lines().any(|line| line == target) {
         return Ok(());
     }

@@ -92,10 +92,7 @@ pub(super) const CORPORA: &[Corpus] = &[
         task: "classes of images of digits",
         terms: "none stated (LeCun, Cortes, Burges)",
         home: "http://yann.lecun.com/exdb/mnist/",
-        download: Some(Download {
-            folder: "http://yann.lecun.com/exdb/mnist/",
-            suffix: ".gz",
-        }),
+        download: Some(Download { folder: "http://yann.lecun.com/exdb/mnist/", suffix: ".gz" }),
     },
     Corpus {
         name: "multi30k",
@@ -156,12 +153,10 @@ impl Download {
 }
 
 fn all_files() -> impl Iterator<Item = CorpusFile> {
-    SUMS.lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| {
-            let (sum, path) = line.split_once("  ").expect("a sum, two spaces, a path");
-            CorpusFile { path, sum }
-        })
+    SUMS.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let (sum, path) = line.split_once("  ").expect("a sum, two spaces, a path");
+        CorpusFile { path, sum }
+    })
 }
 
 #[cfg(test)]

@@ -132,10 +132,7 @@ fn download(
     accepts_terms: bool,
 ) -> Result<Vec<u8>> {
     let Some(download) = &corpus.download else {
-        return Err(Error::NoDownload {
-            name: corpus.name,
-            home: corpus.home,
-        });
+        return Err(Error::NoDownload { name: corpus.name, home: corpus.home });
     };
     if !accepts_terms {
         return Err(Error::TermsNotAccepted { name: corpus.name });
@@ -153,11 +150,7 @@ fn download(
 fn store(data: &Path, file: CorpusFile, bytes: &[u8]) -> Result<()> {
     let actual = contents::sum(bytes).map_err(Error::file("unpack", file.path))?;
     if actual != file.sum {
-        return Err(Error::Checksum {
-            path: file.path,
-            expected: file.sum,
-            actual,
-        });
+        return Err(Error::Checksum { path: file.path, expected: file.sum, actual });
     }
     let target = data.join(file.path);
     let folder = target.parent().expect("a corpus file lies in a folder");

@@ -63,9 +63,7 @@ const BANS: &[Ban] = &[
         crates: &["asyn-models"],
         is_banned: |line| {
             has_word(line, &["rayon"])
-                || ["std::thread", "thread::"]
-                    .iter()
-                    .any(|it| line.code.contains(it))
+                || ["std::thread", "thread::"].iter().any(|it| line.code.contains(it))
         },
         message: "a model spawns no thread: strategies do",
     },
@@ -91,10 +89,7 @@ pub(super) fn check(path: &str, lines: &[Line]) -> Vec<Finding> {
 }
 
 fn atomics(path: &str, line_number: usize, line: &Line) -> Option<Finding> {
-    if ["asm", "global_asm"]
-        .iter()
-        .any(|name| calls_macro(line, name))
-    {
+    if ["asm", "global_asm"].iter().any(|name| calls_macro(line, name)) {
         let message = format!("assembly belongs in {SHARED}");
         return Some(Finding::error(path, line_number, "asm", message));
     }
@@ -136,10 +131,7 @@ fn n_lines_before_tests(lines: &[Line]) -> usize {
         let (attribute, module) = (pair[0].code.trim(), pair[1].code.trim());
         attribute.starts_with("#[cfg(") && attribute.contains("test") && module == "mod tests {"
     };
-    lines
-        .windows(2)
-        .position(opens_tests)
-        .unwrap_or(lines.len())
+    lines.windows(2).position(opens_tests).unwrap_or(lines.len())
 }
 
 fn has_word(line: &Line, banned: &[&str]) -> bool {

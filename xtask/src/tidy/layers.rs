@@ -33,43 +33,19 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "asyn-sync",
         inner: &["asyn-core"],
-        outer: Some(&[
-            "crossbeam-utils",
-            "loom",
-            "parking_lot",
-            "rayon",
-            "thiserror",
-        ]),
+        outer: Some(&["crossbeam-utils", "loom", "parking_lot", "rayon", "thiserror"]),
     },
-    Layer {
-        name: "asyn-data",
-        inner: &[],
-        outer: None,
-    },
+    Layer { name: "asyn-data", inner: &[], outer: None },
     Layer {
         name: "asyn-models",
         inner: &["asyn-core", "asyn-data"],
         outer: Some(&["ndarray", "thiserror"]),
     },
-    Layer {
-        name: "asyn-testing",
-        inner: &["asyn-core"],
-        outer: None,
-    },
-    Layer {
-        name: "asyn-report",
-        inner: &[],
-        outer: None,
-    },
+    Layer { name: "asyn-testing", inner: &["asyn-core"], outer: None },
+    Layer { name: "asyn-report", inner: &[], outer: None },
     Layer {
         name: "asyn",
-        inner: &[
-            "asyn-core",
-            "asyn-data",
-            "asyn-models",
-            "asyn-report",
-            "asyn-sync",
-        ],
+        inner: &["asyn-core", "asyn-data", "asyn-models", "asyn-report", "asyn-sync"],
         outer: None,
     },
     Layer {
@@ -77,11 +53,7 @@ const LAYERS: &[Layer] = &[
         inner: &["asyn", "asyn-core", "asyn-data", "asyn-models", "asyn-sync"],
         outer: None,
     },
-    Layer {
-        name: "xtask",
-        inner: &["asyn-report"],
-        outer: None,
-    },
+    Layer { name: "xtask", inner: &["asyn-report"], outer: None },
 ];
 
 /// The crates that any other may use in its tests and examples: the oracles, and the
@@ -94,10 +66,8 @@ const TESTING: &[&str] = &["asyn-testing", "asyn-sync"];
 ///
 /// [`Error::Manifest`] when `text` is not TOML.
 pub(super) fn check(path: &str, text: &str) -> Result<Vec<Finding>> {
-    let manifest: Table = text.parse().map_err(|source| Error::Manifest {
-        path: path.to_owned(),
-        source,
-    })?;
+    let manifest: Table =
+        text.parse().map_err(|source| Error::Manifest { path: path.to_owned(), source })?;
     let folder = path.strip_suffix("/Cargo.toml").unwrap_or_default();
     let name = match folder.strip_prefix("crates/") {
         Some(name) => name,
@@ -131,11 +101,9 @@ fn dependencies(manifest: &Table) -> Vec<(String, bool)> {
     let tables = targets.filter_map(Value::as_table).chain([manifest]);
     let mut found = Vec::new();
     for table in tables {
-        for (key, for_tests) in [
-            ("dependencies", false),
-            ("build-dependencies", false),
-            ("dev-dependencies", true),
-        ] {
+        for (key, for_tests) in
+            [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)]
+        {
             let listed = table.get(key).and_then(Value::as_table);
             for (name, value) in listed.into_iter().flatten() {
                 // A renamed dependency says its real name in `package`.

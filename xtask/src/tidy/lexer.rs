@@ -19,9 +19,7 @@ pub(super) struct Line {
 impl Line {
     /// Returns the words of the code: identifiers, keywords and numbers.
     pub(super) fn words(&self) -> impl Iterator<Item = &str> {
-        self.code
-            .split(|c: char| !is_word(c))
-            .filter(|word| !word.is_empty())
+        self.code.split(|c: char| !is_word(c)).filter(|word| !word.is_empty())
     }
 }
 
@@ -69,11 +67,7 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
                 let before = line.code.chars().next_back();
                 let (next, n_taken, is_comment) = start_of(rest, before);
                 state = next;
-                let target = if is_comment {
-                    &mut line.comment
-                } else {
-                    &mut line.code
-                };
+                let target = if is_comment { &mut line.comment } else { &mut line.code };
                 push(target, &rest[..n_taken], !is_comment && n_taken > 1);
                 n_taken
             }

@@ -123,10 +123,7 @@ mod tests {
         assert_eq!(found("README.md", "[a](docs/a.md) and [b](docs/b.md)\n"), 1);
         assert_eq!(found("docs/a.md", "[a](a.md#part) [r](../README.md)\n"), 0);
         assert_eq!(found("docs/a.md", "[a](docs/a.md)\n"), 1);
-        assert_eq!(
-            found("README.md", "[w](https://example.org/x) [p](#part)\n"),
-            0
-        );
+        assert_eq!(found("README.md", "[w](https://example.org/x) [p](#part)\n"), 0);
         assert_eq!(found("README.md", "`m[i](x)`\n```\nm[i](x)\n```\n"), 0);
     }
 
@@ -144,13 +141,7 @@ mod tests {
         let found = sentences("a.md", "One here. Two here.\n| a row. With two. |\n");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].level, super::super::Level::Warning);
-        for text in [
-            "One, e.g. Two.",
-            "By J. Smith.",
-            "At 1.5 Mb.",
-            "See a.rs. Or",
-            "1. One",
-        ] {
+        for text in ["One, e.g. Two.", "By J. Smith.", "At 1.5 Mb.", "See a.rs. Or", "1. One"] {
             assert!(sentences("a.md", text).is_empty(), "{text}");
         }
     }

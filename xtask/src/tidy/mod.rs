@@ -46,20 +46,11 @@ enum Level {
 
 impl Finding {
     fn error(path: &str, line: usize, rule: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            rule,
-            message: message.into(),
-            level: Level::Error,
-        }
+        Self { path: path.to_owned(), line, rule, message: message.into(), level: Level::Error }
     }
 
     fn warning(path: &str, line: usize, rule: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            level: Level::Warning,
-            ..Self::error(path, line, rule, message)
-        }
+        Self { level: Level::Warning, ..Self::error(path, line, rule, message) }
     }
 }
 
@@ -69,13 +60,7 @@ impl fmt::Display for Finding {
             Level::Error => "",
             Level::Warning => "warning: ",
         };
-        let Self {
-            path,
-            line,
-            rule,
-            message,
-            ..
-        } = self;
+        let Self { path, line, rule, message, .. } = self;
         match line {
             0 => write!(f, "{level}{path}: {rule}: {message}"),
             _ => write!(f, "{level}{path}:{line}: {rule}: {message}"),

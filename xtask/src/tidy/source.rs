@@ -30,9 +30,7 @@ pub(super) fn module_header(path: &str, text: &str) -> Option<Finding> {
 pub(super) fn safety_comments(path: &str, lines: &[Line]) -> Vec<Finding> {
     let is_unsafe = |line: &Line| {
         let code = format!("{} ", line.code);
-        ["unsafe {", "unsafe impl "]
-            .iter()
-            .any(|it| code.contains(it))
+        ["unsafe {", "unsafe impl "].iter().any(|it| code.contains(it))
     };
     (0..lines.len())
         .filter(|&at| is_unsafe(&lines[at]) && !has_safety_comment(lines, at))
@@ -135,10 +133,7 @@ mod tests {
         assert!(safety("// SAFETY: g is sound.\nunsafe { g() };\n").is_empty());
         assert!(safety("// SAFETY: two\n// lines.\nlet x =\n    unsafe { g() };\n").is_empty());
         assert!(safety("unsafe { g() } // SAFETY: g is sound.\n").is_empty());
-        assert_eq!(
-            safety("// SAFETY: g is sound.\nf();\nunsafe { g() };\n"),
-            [3]
-        );
+        assert_eq!(safety("// SAFETY: g is sound.\nf();\nunsafe { g() };\n"), [3]);
         assert_eq!(safety("unsafe impl Send for X {}\n"), [1]);
     }
 
@@ -150,10 +145,7 @@ mod tests {
     #[test]
     fn a_lifted_lint_needs_a_reason() {
         assert_eq!(lifted("#[allow(dead_code)]\n"), 1);
-        assert_eq!(
-            lifted("#![allow(\n    dead_code,\n    reason = \"x\"\n)]\n"),
-            0
-        );
+        assert_eq!(lifted("#![allow(\n    dead_code,\n    reason = \"x\"\n)]\n"), 0);
         assert_eq!(lifted("#![allow(\n    dead_code\n)]\n"), 1);
         assert_eq!(lifted("#[cfg_attr(miri, allow(dead_code))]\n"), 1);
         assert_eq!(lifted("#[expect(dead_code, reason = \"x\")]\n"), 0);
