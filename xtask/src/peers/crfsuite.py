@@ -1,10 +1,6 @@
 """Trains CRFsuite on a column file, tags another, and prints what it took as JSON."""
 
-import gzip
-import json
-import resource
-import sys
-import time
+import gzip, json, resource, sys, time
 
 import pycrfsuite
 
@@ -36,7 +32,6 @@ def attributes(sentence):
 
 class Trainer(pycrfsuite.Trainer):
     """Keeps the time of each pass that CRFsuite tells."""
-
     passes = []
 
     def message(self, message):
@@ -48,7 +43,8 @@ def main(train, test, tagged, model, algorithm, passes):
     start = time.perf_counter()
     trainer = Trainer()
     trainer.select(algorithm)
-    trainer.set_params({"c2": 1.0} if algorithm == "lbfgs" else {"c2": 1.0, "max_iterations": int(passes)})
+    limit = {} if algorithm == "lbfgs" else {"max_iterations": int(passes)}
+    trainer.set_params({"c2": 1.0} | limit)
     for sentence in read(train):
         trainer.append(attributes(sentence), [row[-1] for row in sentence])
     appended = time.perf_counter()
