@@ -149,7 +149,7 @@ mod x86 {
                         2 => sum_strip::<2>(w, stride, ids, out),
                         3 => sum_strip::<3>(w, stride, ids, out),
                         4 => sum_strip::<4>(w, stride, ids, out),
-                        n => unimplemented!("rows of {n} vectors"),
+                        n => panic!("there is no plain kernel for rows of {n} vectors"),
                     }
                 }
 
@@ -196,7 +196,7 @@ mod x86 {
                         2 => add_strip::<2>(w, stride, ids, a, x),
                         3 => add_strip::<3>(w, stride, ids, a, x),
                         4 => add_strip::<4>(w, stride, ids, a, x),
-                        n => unimplemented!("rows of {n} vectors"),
+                        n => panic!("there is no plain kernel for rows of {n} vectors"),
                     }
                 }
 

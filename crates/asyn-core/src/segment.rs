@@ -13,6 +13,8 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crossbeam_utils::CachePadded;
+
 use crate::batch::Batch;
 use crate::gradient::Gradient;
 use crate::model::Model;
@@ -51,12 +53,17 @@ pub struct Segment<'a, M: Model, U: Update> {
     pub seed: u64,
     /// How workers read and write.
     pub access: Access,
-    drawn: AtomicUsize,
+    /// How many examples were handed out. On a line of its own: every worker writes it, and
+    /// every worker reads what stands beside it.
+    drawn: CachePadded<AtomicUsize>,
     stopped: AtomicBool,
 }
 
 /// What one worker keeps from segment to segment.
+///
+/// Aligned as `CachePadded` is: lanes stand side by side, and each is written in every step.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Lane<W> {
     workspace: W,
     gradient: Gradient,
@@ -108,7 +115,7 @@ impl<'a, M: Model, U: Update> Segment<'a, M, U> {
             first_ticket,
             seed,
             access,
-            drawn: AtomicUsize::new(0),
+            drawn: CachePadded::new(AtomicUsize::new(0)),
             stopped: AtomicBool::new(false),
         }
     }

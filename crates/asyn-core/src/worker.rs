@@ -40,7 +40,7 @@ pub enum Write {
     /// Load, add, store: two workers that meet on a weight may lose an addition.
     #[default]
     Racy,
-    /// Compare and swap a weight: no addition is lost, at 20 to 90 times the cost.
+    /// Compare and swap a weight: no addition is lost, at many times the cost.
     Cas,
 }
 

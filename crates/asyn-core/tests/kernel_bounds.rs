@@ -80,7 +80,6 @@ fn rows_take_their_own_ids_and_values_of_their_length() {
     // The id in the third place is not a row.
     for n in 3..=ids.len() {
         refused(|w| w.rows(0, 4, 24).sum_rows(&ids[..n], &mut [0.0; 24]));
-        refused(|w| w.rows(0, 4, 24).add_to_sum(&ids[..n], &mut [0.0; 24]));
         refused(|w| w.rows(0, 4, 24).copy_rows(&ids[..n], &mut vec![0.0; 24 * n]));
         refused(|w| w.rows(0, 4, 24).add_rows(&ids[..n], 1.0, &x));
         refused(|w| w.rows(0, 4, 24).add_rows_cas(&ids[..n], 1.0, &x));
@@ -90,7 +89,6 @@ fn rows_take_their_own_ids_and_values_of_their_length() {
     refused(|w| _ = w.rows(0, 4, 24).row(4));
     refused(|w| w.rows(0, 4, 24).sum_rows(&[u32::MAX], &mut [0.0; 24]));
     refused(|w| w.rows(0, 4, 24).sum_rows(&[0], &mut [0.0; 23]));
-    refused(|w| w.rows(0, 4, 24).add_to_sum(&[0], &mut [0.0; 23]));
     refused(|w| w.rows(0, 4, 24).copy_rows(&[0], &mut [0.0; 23]));
     refused(|w| w.rows(0, 4, 24).add_rows(&[0], 1.0, &x[..23]));
     refused(|w| w.rows(0, 4, 24).add_rows_cas(&[0], 1.0, &x[..23]));

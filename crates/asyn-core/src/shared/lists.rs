@@ -226,6 +226,8 @@ impl RowsView<'_> {
         rate: &[f32],
         values: &[f32],
     ) {
+        assert_eq!(keep.len(), lists.ids.len(), "one factor to keep for each id");
+        assert_eq!(rate.len(), lists.ids.len(), "one rate for each id");
         self.assert_values(lists, values);
         for (i, values) in values.chunks_exact(self.stride()).enumerate() {
             let range = lists.offsets[i] as usize..lists.offsets[i + 1] as usize;

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use super::WeightsView;
 use super::kernel::{Kernels, RowCells};
+use super::{Lists, WeightsView};
 
 /// A view of shared weights as rows of equal length.
 ///
@@ -82,20 +82,7 @@ impl<'a> RowsView<'a> {
     #[inline]
     pub fn sum_rows(&self, ids: &[u32], out: &mut [f32]) {
         self.assert_row(out.len());
-        // SAFETY: the kernels are supported and check the ids; `out` is one row.
-        unsafe { (self.kernels.sum_rows)(&self.rows, ids, out) }
-    }
-
-    /// Adds the sum of the rows `ids` to `out`.
-    ///
-    /// # Panics
-    ///
-    /// If an id is out of range, or `out` is not as long as a row.
-    #[inline]
-    pub fn add_to_sum(&self, ids: &[u32], out: &mut [f32]) {
-        self.assert_row(out.len());
-        // SAFETY: the kernels are supported and check the ids; `out` is one row.
-        unsafe { (self.kernels.add_to_sum)(&self.rows, ids, out) }
+        self.sum_lists(None, Lists::new(ids, &[0, n_ids(ids)]), out, out.len());
     }
 
     /// Copies the rows `ids` to `out`, one after another.
@@ -117,9 +104,7 @@ impl<'a> RowsView<'a> {
     /// If an id is out of range, or `values` is not as long as a row.
     #[inline]
     pub fn add_rows(&self, ids: &[u32], a: f32, values: &[f32]) {
-        self.assert_row(values.len());
-        // SAFETY: the kernels are supported and check the ids; `values` is one row.
-        unsafe { (self.kernels.add_rows)(&self.rows, ids, a, values) }
+        self.add_lists(None, Lists::new(ids, &[0, n_ids(ids)]), a, &[1.0], values);
     }
 
     /// Replaces the row `ids[i]` by `keep[i] · row + rate[i] · values`, for each `i`.
@@ -130,12 +115,7 @@ impl<'a> RowsView<'a> {
     /// is not as long as a row.
     #[inline]
     pub fn blend_rows(&self, ids: &[u32], keep: &[f32], rate: &[f32], values: &[f32]) {
-        assert_eq!(ids.len(), keep.len(), "one factor to keep for each id");
-        assert_eq!(ids.len(), rate.len(), "one rate for each id");
-        self.assert_row(values.len());
-        // SAFETY: the kernels are supported and check the ids; each has a factor and a
-        // rate, and `values` is one row.
-        unsafe { (self.kernels.blend_rows)(&self.rows, ids, keep, rate, values) }
+        self.blend_lists(None, Lists::new(ids, &[0, n_ids(ids)]), keep, rate, values);
     }
 
     /// Adds `a · values` to each of the rows `ids` by compare-and-exchange: no
@@ -145,10 +125,7 @@ impl<'a> RowsView<'a> {
     ///
     /// If an id is out of range, or `values` is not as long as a row.
     pub fn add_rows_cas(&self, ids: &[u32], a: f32, values: &[f32]) {
-        self.assert_row(values.len());
-        for &id in ids {
-            self.row(id).add_scaled_cas(a, values);
-        }
+        self.add_lists_cas(None, Lists::new(ids, &[0, n_ids(ids)]), a, &[1.0], values);
     }
 
     /// Replaces the row `ids[i]` by `keep[i] · row + rate[i] · values`, for each `i`,
@@ -158,12 +135,7 @@ impl<'a> RowsView<'a> {
     ///
     /// As [`blend_rows`](Self::blend_rows).
     pub fn blend_rows_cas(&self, ids: &[u32], keep: &[f32], rate: &[f32], values: &[f32]) {
-        assert_eq!(ids.len(), keep.len(), "one factor to keep for each id");
-        assert_eq!(ids.len(), rate.len(), "one rate for each id");
-        self.assert_row(values.len());
-        for ((&id, &keep), &rate) in ids.iter().zip(keep).zip(rate) {
-            self.row(id).scale_add_cas(keep, rate, values);
-        }
+        self.blend_lists_cas(None, Lists::new(ids, &[0, n_ids(ids)]), keep, rate, values);
     }
 
     #[inline]
@@ -171,6 +143,11 @@ impl<'a> RowsView<'a> {
     fn assert_row(&self, len: usize) {
         assert_eq!(self.rows.stride, len, "a row and the values differ in length");
     }
+}
+
+/// Returns the number of ids, as offsets count them.
+fn n_ids(ids: &[u32]) -> u32 {
+    u32::try_from(ids.len()).expect("a list of ids is short")
 }
 
 impl fmt::Debug for RowsView<'_> {

@@ -18,14 +18,13 @@ mod avx2;
 mod avx512;
 mod contiguous;
 mod lanes;
-mod lists;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod panels;
 mod portable;
 mod rows;
 
-pub(super) use lists::SplitRows;
+pub(super) use rows::SplitRows;
 
 /// Weights as `n_rows × stride` cells.
 ///
@@ -39,23 +38,6 @@ pub(super) struct RowCells<'a> {
     pub(super) cells: &'a [AtomicU32],
     pub(super) n_rows: usize,
     pub(super) stride: usize,
-}
-
-impl RowCells<'_> {
-    /// Returns the first cell of row `id`.
-    ///
-    /// Ids are checked here, one by one as they are used: the comparisons cost less
-    /// between the loads of a kernel than in a pass of their own.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such row.
-    #[inline(always)]
-    fn row(&self, id: u32) -> *const AtomicU32 {
-        let (id, n_rows) = (id as usize, self.n_rows);
-        assert!(id < n_rows, "row {id} of {n_rows}");
-        self.cells.as_ptr().wrapping_add(id * self.stride)
-    }
 }
 
 /// Weights as panels of `k × 16` cells.
@@ -88,10 +70,6 @@ pub(super) struct Kernels {
     pub(super) merge: unsafe fn(&[AtomicU32], &[AtomicU32], &mut [f32]),
     pub(super) gemv: unsafe fn(&[AtomicU32], &[f32], &mut [f32]),
     pub(super) gemv_t: unsafe fn(&[AtomicU32], &[f32], &mut [f32]),
-    pub(super) sum_rows: unsafe fn(&RowCells<'_>, &[u32], &mut [f32]),
-    pub(super) add_to_sum: unsafe fn(&RowCells<'_>, &[u32], &mut [f32]),
-    pub(super) add_rows: unsafe fn(&RowCells<'_>, &[u32], f32, &[f32]),
-    pub(super) blend_rows: unsafe fn(&RowCells<'_>, &[u32], &[f32], &[f32], &[f32]),
     pub(super) sum_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], &mut [f32], usize),
     pub(super) add_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], f32, &[f32], &[f32]),
     pub(super) blend_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], &[f32], &[f32], &[f32]),
@@ -115,19 +93,13 @@ macro_rules! define_table {
             merge = contiguous::merge(w: &[AtomicU32], local: &[AtomicU32], base: &mut [f32]);
             gemv = contiguous::gemv(w: &[AtomicU32], x: &[f32], y: &mut [f32]);
             gemv_t = contiguous::gemv_t(w: &[AtomicU32], x: &[f32], y: &mut [f32]);
-            sum_rows = rows::sum_rows(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]);
-            add_to_sum = rows::add_to_sum(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]);
-            add_rows = rows::add_rows(rows: &RowCells<'_>, ids: &[u32], a: f32, x: &[f32]);
-            blend_rows = rows::blend_rows(
-                rows: &RowCells<'_>, ids: &[u32], keep: &[f32], rate: &[f32], x: &[f32]
-            );
-            sum_lists = lists::sum_lists(
+            sum_lists = rows::sum_lists(
                 rows: &SplitRows<'_>, ids: &[u32], offsets: &[u32], out: &mut [f32], width: usize
             );
-            add_lists = lists::add_lists(
+            add_lists = rows::add_lists(
                 rows: &SplitRows<'_>, ids: &[u32], offsets: &[u32], a: f32, scales: &[f32], x: &[f32]
             );
-            blend_lists = lists::blend_lists(
+            blend_lists = rows::blend_lists(
                 rows: &SplitRows<'_>, ids: &[u32], offsets: &[u32],
                 keep: &[f32], rate: &[f32], x: &[f32]
             );

@@ -1,8 +1,14 @@
-//! Kernels on rows of a table.
+//! Kernels on lists of rows of a table, one list for each token of a sentence.
+//!
+//! A call goes through many lists, so that its cost is paid once, and the loads of one list
+//! overlap with those of the next. Rows with small ids may lie in a second table, a
+//! worker's replica of them: which table a row is in is decided id by id.
 //!
 //! A row is cut into strips of at most 64 floats. For each strip, a kernel goes through
 //! the list of ids once, with everything that is not shared in registers: the sum of the
 //! rows, or the values to add. Most rows are one strip.
+
+use std::sync::atomic::AtomicU32;
 
 use super::RowCells;
 use super::lanes::Lanes;
@@ -55,7 +61,7 @@ pub(super) unsafe fn strips<V: Lanes, S: Strip>(stride: usize, mut strip: S) {
 ///
 /// As for [`strips`].
 #[inline(always)]
-pub(super) unsafe fn row_strips<V: Lanes, S: Strip>(stride: usize, strip: S) {
+unsafe fn row_strips<V: Lanes, S: Strip>(stride: usize, strip: S) {
     // SAFETY: rows start on multiples of the stride from a cache line, so vectors that
     // divide the stride are aligned in each of them.
     unsafe {
@@ -67,107 +73,143 @@ pub(super) unsafe fn row_strips<V: Lanes, S: Strip>(stride: usize, strip: S) {
     }
 }
 
-/// `out = Σ row[id]` over `ids`.
-///
-/// # Safety
-///
-/// As for [`Kernels`](super::Kernels).
-#[inline(always)]
-pub(super) unsafe fn sum_rows<V: Lanes>(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]) {
-    let sum = Sum { rows, ids, out: out.as_mut_ptr(), add: false };
-    // SAFETY: the caller gives one row for `out`.
-    unsafe { row_strips::<V, _>(rows.stride, sum) }
+/// A table of rows, the first of which are in a replica.
+#[derive(Clone, Copy)]
+pub(in super::super) struct SplitRows<'a> {
+    /// The rows with the smallest ids; none if there is no replica.
+    pub(in super::super) hot: RowCells<'a>,
+    /// All rows, those of the replica included.
+    pub(in super::super) all: RowCells<'a>,
 }
 
-/// `out += Σ row[id]` over `ids`.
-///
-/// # Safety
-///
-/// As for [`Kernels`](super::Kernels).
-#[inline(always)]
-pub(super) unsafe fn add_to_sum<V: Lanes>(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]) {
-    let sum = Sum { rows, ids, out: out.as_mut_ptr(), add: true };
-    // SAFETY: the caller gives one row for `out`.
-    unsafe { row_strips::<V, _>(rows.stride, sum) }
+impl SplitRows<'_> {
+    /// Returns the first cell of row `id`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[inline(always)]
+    fn row(&self, id: u32) -> *const AtomicU32 {
+        let (id, n_rows) = (id as usize, self.all.n_rows);
+        assert!(id < n_rows, "row {id} of {n_rows}");
+        let table = if id < self.hot.n_rows { self.hot.cells } else { self.all.cells };
+        table.as_ptr().wrapping_add(id * self.all.stride)
+    }
 }
 
-/// `row[id] += a x` for each of `ids`.
-///
-/// # Safety
-///
-/// As for [`Kernels`](super::Kernels).
+/// Returns the ids of list `i`.
 #[inline(always)]
-pub(super) unsafe fn add_rows<V: Lanes>(rows: &RowCells<'_>, ids: &[u32], a: f32, x: &[f32]) {
-    // SAFETY: the caller gives one row for `x`.
-    unsafe { row_strips::<V, _>(rows.stride, Add { rows, ids, a, x }) }
+fn list<'a>(ids: &'a [u32], offsets: &[u32], i: usize) -> &'a [u32] {
+    &ids[offsets[i] as usize..offsets[i + 1] as usize]
 }
 
-/// `row[id] = keep row[id] + rate x` for each of `ids`, with its `keep` and `rate`.
+/// `out[i] = Σ row[id]` over list `i`, with `width` floats from one sum to the next.
 ///
 /// # Safety
 ///
 /// As for [`Kernels`](super::Kernels).
 #[inline(always)]
-pub(super) unsafe fn blend_rows<V: Lanes>(
-    rows: &RowCells<'_>,
+pub(super) unsafe fn sum_lists<V: Lanes>(
+    rows: &SplitRows<'_>,
     ids: &[u32],
+    offsets: &[u32],
+    out: &mut [f32],
+    width: usize,
+) {
+    for (i, out) in out.chunks_mut(width).take(offsets.len().saturating_sub(1)).enumerate() {
+        let sum = Sum { rows, ids: list(ids, offsets, i), out };
+        // SAFETY: the caller gives at least one row of floats for each list.
+        unsafe { row_strips::<V, _>(rows.all.stride, sum) }
+    }
+}
+
+/// `row[id] += a scales[i] x[i]` for each id of list `i`.
+///
+/// # Safety
+///
+/// As for [`Kernels`](super::Kernels).
+#[inline(always)]
+pub(super) unsafe fn add_lists<V: Lanes>(
+    rows: &SplitRows<'_>,
+    ids: &[u32],
+    offsets: &[u32],
+    a: f32,
+    scales: &[f32],
+    x: &[f32],
+) {
+    for (i, (x, &scale)) in x.chunks_exact(rows.all.stride).zip(scales).enumerate() {
+        let add = Add { rows, ids: list(ids, offsets, i), a: a * scale, x };
+        // SAFETY: `x` is one row.
+        unsafe { row_strips::<V, _>(rows.all.stride, add) }
+    }
+}
+
+/// `row[id] = keep row[id] + rate x[i]` for each id of list `i`, with its `keep` and `rate`.
+///
+/// # Safety
+///
+/// As for [`Kernels`](super::Kernels).
+#[inline(always)]
+pub(super) unsafe fn blend_lists<V: Lanes>(
+    rows: &SplitRows<'_>,
+    ids: &[u32],
+    offsets: &[u32],
     keep: &[f32],
     rate: &[f32],
     x: &[f32],
 ) {
-    // SAFETY: the caller gives as many factors and rates as ids, and one row for `x`.
-    unsafe { row_strips::<V, _>(rows.stride, Blend { rows, ids, keep, rate, x }) }
+    let lists = offsets.len().saturating_sub(1);
+    for (i, x) in x.chunks_exact(rows.all.stride).take(lists).enumerate() {
+        let range = offsets[i] as usize..offsets[i + 1] as usize;
+        let (keep, rate) = (&keep[range.clone()], &rate[range.clone()]);
+        let blend = Blend { rows, ids: &ids[range], keep, rate, x };
+        // SAFETY: `x` is one row.
+        unsafe { row_strips::<V, _>(rows.all.stride, blend) }
+    }
 }
 
-/// The arguments of [`sum_rows`] and [`add_to_sum`].
+/// The arguments of [`sum_lists`] for one list.
 struct Sum<'a> {
-    rows: &'a RowCells<'a>,
+    rows: &'a SplitRows<'a>,
     ids: &'a [u32],
-    out: *mut f32,
-    add: bool,
+    out: &'a mut [f32],
 }
 
 impl Strip for Sum<'_> {
-    /// Four rows at a time are summed in a tree before they are added to the strip's
-    /// sum, so that the latency of one addition is paid for every four rows.
+    /// Two chains of additions, for even and odd positions, hide the latency of one.
     #[inline(always)]
     unsafe fn at<V: Lanes, const C: usize>(&mut self, offset: usize) {
-        let row = |id: u32| self.rows.row(id).wrapping_add(offset);
         // SAFETY: every id is found to be a row, and the strip lies within it and within
         // `out`.
         unsafe {
-            let out = self.out.add(offset);
             let mut sums = [V::splat(0.0); C];
-            if self.add {
-                for (c, sum) in sums.iter_mut().enumerate() {
-                    *sum = V::load(out.add(c * V::N));
+            let mut others = [V::splat(0.0); C];
+            let (pairs, last) = self.ids.as_chunks::<2>();
+            for pair in pairs {
+                let rows = [self.rows.row(pair[0]), self.rows.row(pair[1])];
+                for c in 0..C {
+                    let at = offset + c * V::N;
+                    sums[c] = sums[c].add(V::load_shared(rows[0].wrapping_add(at)));
+                    others[c] = others[c].add(V::load_shared(rows[1].wrapping_add(at)));
                 }
             }
-            let (fours, ones) = self.ids.as_chunks::<4>();
-            for ids in fours {
-                let rows = [row(ids[0]), row(ids[1]), row(ids[2]), row(ids[3])];
+            for &id in last {
+                let row = self.rows.row(id);
                 for (c, sum) in sums.iter_mut().enumerate() {
-                    let at = c * V::N;
-                    let low = V::load_shared(rows[0].add(at)).add(V::load_shared(rows[1].add(at)));
-                    let high = V::load_shared(rows[2].add(at)).add(V::load_shared(rows[3].add(at)));
-                    *sum = sum.add(low.add(high));
+                    *sum = sum.add(V::load_shared(row.wrapping_add(offset + c * V::N)));
                 }
             }
-            for &id in ones {
-                for (c, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.add(V::load_shared(row(id).add(c * V::N)));
-                }
-            }
-            for (c, sum) in sums.into_iter().enumerate() {
-                sum.store(out.add(c * V::N));
+            let out = self.out.as_mut_ptr().add(offset);
+            for c in 0..C {
+                sums[c].add(others[c]).store(out.add(c * V::N));
             }
         }
     }
 }
 
-/// The arguments of [`add_rows`].
+/// The arguments of [`add_lists`] for one list.
 struct Add<'a> {
-    rows: &'a RowCells<'a>,
+    rows: &'a SplitRows<'a>,
     ids: &'a [u32],
     a: f32,
     x: &'a [f32],
@@ -185,7 +227,7 @@ impl Strip for Add<'_> {
                 *change = x.mul(V::splat(self.a));
             }
             for &id in self.ids {
-                let row = self.rows.row(id).add(offset);
+                let row = self.rows.row(id).wrapping_add(offset);
                 for (c, change) in change.into_iter().enumerate() {
                     let cells = row.add(c * V::N);
                     V::load_shared(cells).add(change).store_shared(cells);
@@ -195,9 +237,9 @@ impl Strip for Add<'_> {
     }
 }
 
-/// The arguments of [`blend_rows`].
+/// The arguments of [`blend_lists`] for one list.
 struct Blend<'a> {
-    rows: &'a RowCells<'a>,
+    rows: &'a SplitRows<'a>,
     ids: &'a [u32],
     keep: &'a [f32],
     rate: &'a [f32],
@@ -215,7 +257,7 @@ impl Strip for Blend<'_> {
                 *x = V::load(self.x.as_ptr().add(offset + c * V::N));
             }
             for ((&id, &keep), &rate) in self.ids.iter().zip(self.keep).zip(self.rate) {
-                let row = self.rows.row(id).add(offset);
+                let row = self.rows.row(id).wrapping_add(offset);
                 let (keep, rate) = (V::splat(keep), V::splat(rate));
                 for (c, x) in x.into_iter().enumerate() {
                     let cells = row.add(c * V::N);
