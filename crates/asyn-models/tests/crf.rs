@@ -6,6 +6,7 @@
     reason = "labels, lengths and counts of these tests are small"
 )]
 
+use approx::assert_abs_diff_eq;
 use asyn_core::{
     Adf, AsynGrad, Batch, Decode, Gradient, Model, Purpose, SharedWeights, SplitMix64, Trainer,
     Worker,
@@ -141,7 +142,7 @@ fn marginals_log_z_and_best_sequence_equal_enumeration() {
         let mut workspace = fixture.crf.workspace();
         let mut marginals = Marginals::default();
         fixture.crf.marginals(&reader, &sentence, &mut workspace, &mut marginals);
-        assert!((marginals.log_z - expected.log_z).abs() < 1e-4, "seed {seed}");
+        assert_abs_diff_eq!(marginals.log_z, expected.log_z, epsilon = 1e-4);
         for (p, q) in marginals.labels.iter().zip(expected.nodes.iter().flatten()) {
             assert!((f64::from(*p) - q).abs() < 1e-5, "seed {seed}: {p} against {q}");
         }
