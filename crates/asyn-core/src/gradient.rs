@@ -103,6 +103,9 @@ pub struct Outer {
 #[derive(Debug, Clone)]
 pub struct Gradient {
     spreads: Vec<Spreads>,
+    /// All spreads as they were before the lottery, while they are kept.
+    raw: Vec<Spreads>,
+    keeps_raw: bool,
     sums: Vec<Sum>,
     outers: Vec<Outer>,
     cells: Vec<(TensorId, u32, Real)>,
@@ -118,6 +121,8 @@ impl Gradient {
     pub fn new(threshold: Real) -> Self {
         Self {
             spreads: Vec::new(),
+            raw: Vec::new(),
+            keeps_raw: false,
             sums: Vec::new(),
             outers: Vec::new(),
             cells: Vec::new(),
@@ -172,16 +177,11 @@ impl Gradient {
         if rows.is_empty() {
             return;
         }
+        if self.keeps_raw {
+            push(&mut self.raw, tensor, rows, 1.0, values);
+        }
         let Some(scale) = self.lottery(largest) else { return };
-        let at = self.spreads.iter().position(|spreads| spreads.tensor == tensor);
-        let spreads = match at {
-            Some(at) => &mut self.spreads[at],
-            None => self.start_spreads(tensor),
-        };
-        spreads.rows.extend_from_slice(rows);
-        spreads.offsets.push(u32::try_from(spreads.rows.len()).expect("a step has few rows"));
-        spreads.scales.push(scale);
-        spreads.values.extend_from_slice(values);
+        push(&mut self.spreads, tensor, rows, scale, values);
     }
 
     /// Returns the sum of a whole tensor, to be added to; 0 where nothing was added yet.
@@ -247,6 +247,8 @@ impl Gradient {
     /// Empties all parts but the sums, at the cost of what was added.
     pub fn clear(&mut self) {
         self.spreads.iter_mut().for_each(Spreads::clear);
+        self.raw.iter_mut().for_each(Spreads::clear);
+        self.keeps_raw = false;
         for outer in &mut self.outers {
             outer.x.clear();
             outer.delta.clear();
@@ -311,16 +313,51 @@ impl Gradient {
         }
     }
 
-    #[cold]
-    fn start_spreads(&mut self, tensor: TensorId) -> &mut Spreads {
-        self.spreads.push(Spreads {
-            tensor,
-            rows: Vec::new(),
-            offsets: vec![0],
-            scales: Vec::new(),
-            values: Vec::new(),
-        });
-        self.spreads.last_mut().expect("it was just pushed")
+    /// Keeps spreads as they are before the lottery too, until the next [`Gradient::clear`].
+    pub(crate) fn keep_raw(&mut self, keep: bool) {
+        self.keeps_raw = keep && self.threshold > 0.0;
+    }
+
+    /// Makes the sums those of another gradient.
+    pub(crate) fn copy_sums(&mut self, other: &Self) {
+        self.sums.clone_from(&other.sums);
+    }
+
+    /// Calls `add` for each run of weights that the gradient adds to, with the tensor, the
+    /// offset in it, and a factor and values whose product is added. Spreads are taken from
+    /// before the lottery if they were kept.
+    pub(crate) fn visit_raw(
+        &self,
+        layout: &Layout,
+        add: &mut impl FnMut(TensorId, usize, Real, &[Real]),
+    ) {
+        for spreads in if self.keeps_raw { &self.raw } else { &self.spreads } {
+            let lists = spreads.lists();
+            for (i, &scale) in spreads.scales.iter().enumerate() {
+                let stride = spreads.values.len() / lists.len();
+                let values = &spreads.values[i * stride..][..stride];
+                for &row in lists.get(i) {
+                    add(spreads.tensor, row as usize * stride, scale, values);
+                }
+            }
+        }
+        for sum in &self.sums {
+            add(sum.tensor, 0, 1.0, &sum.values);
+        }
+        for outer in &self.outers {
+            let (inputs, columns) = layout.tensor(outer.tensor).dim();
+            let padded = columns.next_multiple_of(16);
+            for (x, delta) in outer.x.chunks_exact(inputs).zip(outer.delta.chunks_exact(padded)) {
+                for (panel, delta) in delta.chunks_exact(16).enumerate() {
+                    for (input, &x) in x.iter().enumerate() {
+                        add(outer.tensor, (panel * inputs + input) * 16, x, delta);
+                    }
+                }
+            }
+        }
+        for &(tensor, index, value) in &self.cells {
+            add(tensor, index as usize, 1.0, &[value]);
+        }
     }
 
     /// Returns the factor with which values up to `largest` are kept, or `None` if they are skipped.
@@ -332,6 +369,32 @@ impl Gradient {
         let kept = (largest / self.threshold).max(LEAST_KEPT);
         (self.random.unit() < kept).then(|| 1.0 / kept)
     }
+}
+
+/// Appends a vector and its rows to the spreads of a tensor.
+#[inline]
+fn push(all: &mut Vec<Spreads>, tensor: TensorId, rows: &[u32], scale: Real, values: &[Real]) {
+    let at = all.iter().position(|spreads| spreads.tensor == tensor);
+    let spreads = match at {
+        Some(at) => &mut all[at],
+        None => start_spreads(all, tensor),
+    };
+    spreads.rows.extend_from_slice(rows);
+    spreads.offsets.push(u32::try_from(spreads.rows.len()).expect("a step has few rows"));
+    spreads.scales.push(scale);
+    spreads.values.extend_from_slice(values);
+}
+
+#[cold]
+fn start_spreads(all: &mut Vec<Spreads>, tensor: TensorId) -> &mut Spreads {
+    all.push(Spreads {
+        tensor,
+        rows: Vec::new(),
+        offsets: vec![0],
+        scales: Vec::new(),
+        values: Vec::new(),
+    });
+    all.last_mut().expect("it was just pushed")
 }
 
 /// Returns the largest absolute value, 0 for no values.

@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::Real;
+use crate::instruments::RaceReport;
 use crate::shared::SharedWeights;
 
 /// What happened in one pass, summed over all workers.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PassReport {
     /// The pass, counted from 1.
     pub pass: u32,
@@ -24,6 +25,8 @@ pub struct PassReport {
     /// The time spent in observers, which is where evaluation happens, since the run began
     /// or was resumed.
     pub total_observe_time: Duration,
+    /// What the instruments saw in this pass, or since it was resumed; `None` if they are off.
+    pub races: Option<RaceReport>,
 }
 
 /// What the trainer tells an [`Observer`].

@@ -17,11 +17,14 @@ use crossbeam_utils::CachePadded;
 
 use crate::batch::Batch;
 use crate::gradient::Gradient;
+use crate::instruments::{Gauge, Instruments, Overlap, Races};
+use crate::layout::Layout;
 use crate::model::Model;
 use crate::replica::Replica;
 use crate::seed::{Purpose, SplitMix64};
 use crate::settings::Access;
 use crate::shared::SharedWeights;
+use crate::simulate;
 use crate::snapshot::Snapshot;
 use crate::touched::Touched;
 use crate::update::{Step, Update};
@@ -57,6 +60,7 @@ pub struct Segment<'a, M: Model, U: Update> {
     /// every worker reads what stands beside it.
     drawn: CachePadded<AtomicUsize>,
     stopped: AtomicBool,
+    overlap: Option<&'a Overlap>,
 }
 
 /// What one worker keeps from segment to segment.
@@ -69,6 +73,7 @@ pub struct Lane<W> {
     gradient: Gradient,
     touched: Touched,
     memory: Memory,
+    gauge: Option<Box<Gauge>>,
     /// What this worker did since the trainer last asked.
     pub tally: Tally,
 }
@@ -117,7 +122,14 @@ impl<'a, M: Model, U: Update> Segment<'a, M, U> {
             access,
             drawn: CachePadded::new(AtomicUsize::new(0)),
             stopped: AtomicBool::new(false),
+            overlap: None,
         }
+    }
+
+    /// Gives the segment the counters that its workers' instruments share.
+    pub(crate) fn with_overlap(mut self, overlap: &'a Overlap) -> Self {
+        self.overlap = Some(overlap);
+        self
     }
 
     /// Makes nobody draw another example; workers finish their current step.
@@ -186,8 +198,19 @@ impl<W> Lane<W> {
             gradient: Gradient::new(access.sparse_threshold),
             touched: Touched::default(),
             memory,
+            gauge: None,
             tally: Tally::default(),
         }
+    }
+
+    pub(crate) fn with_instruments(mut self, instruments: Instruments, layout: &Layout) -> Self {
+        self.gauge = (!instruments.is_off()).then(|| Box::new(Gauge::new(instruments, layout)));
+        self
+    }
+
+    /// Hands over what the instruments saw, if there are any.
+    pub(crate) fn take_races(&mut self) -> Option<Races> {
+        self.gauge.as_mut().map(|gauge| gauge.take())
     }
 
     /// Brings what the lane still holds for itself to the shared weights; called by one
@@ -208,6 +231,10 @@ pub struct Stepper<'a, M: Model, U: Update> {
     gradient: &'a mut Gradient,
     touched: &'a mut Touched,
     tally: &'a mut Tally,
+    /// The instruments and the counters they share, if any are on.
+    gauge: Option<(&'a mut Gauge, &'a Overlap)>,
+    /// The version of the whole tensors at the last gradient.
+    seen_version: u64,
     /// Examples that were handed out to this worker and are still to be drawn.
     claimed: Range<usize>,
     drawn: Range<usize>,
@@ -242,6 +269,8 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             gradient: &mut lane.gradient,
             touched: &mut lane.touched,
             tally: &mut lane.tally,
+            gauge: lane.gauge.as_deref_mut().zip(segment.overlap),
+            seen_version: 0,
             claimed: 0..0,
             drawn: 0..0,
             step: Step { ticket: 0, writes_sums: true },
@@ -266,17 +295,26 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         let end = (self.claimed.start + n).min(self.claimed.end);
         self.drawn = self.claimed.start..end;
         self.claimed.start = end;
-        if self.worker.reads_snapshot() {
+        let ticket = self.ticket();
+        let is_sampled =
+            self.gauge.as_mut().is_some_and(|(gauge, _)| gauge.draw(self.segment.seed, ticket));
+        if is_sampled || self.worker.reads_snapshot() {
             let batch = self.batch();
             self.touched.clear();
             self.segment.model.touched(&batch, self.workspace, self.touched);
             self.worker.plan_snapshot(self.touched);
+        }
+        if let Some((gauge, _)) = self.gauge.as_mut().filter(|_| is_sampled) {
+            gauge.plan(self.segment.model.layout(), self.touched);
         }
         true
     }
 
     /// Reads what the gradient needs, if workers read from snapshots.
     pub fn read(&mut self) {
+        if let Some((gauge, overlap)) = &mut self.gauge {
+            gauge.read(&self.worker, self.touched, overlap);
+        }
         self.worker.take_snapshot();
     }
 
@@ -285,7 +323,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         let batch = self.batch();
         self.since_sums += 1;
         self.step = Step {
-            ticket: self.segment.first_ticket + self.drawn.start as u64,
+            ticket: self.ticket(),
             writes_sums: self.since_sums >= self.segment.access.sums_every.get(),
         };
         self.segment.update.prepare(self.segment.state, &self.step, &mut self.worker);
@@ -298,17 +336,33 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
                 0,
             ));
         }
+        let layout = self.segment.model.layout();
+        let is_probed = match self.gauge.as_mut().and_then(|(gauge, _)| gauge.pair()) {
+            Some(pair) => {
+                pair.start(layout, self.gradient);
+                true
+            }
+            None => false,
+        };
         self.tally.loss +=
             self.segment.model.gradient(&self.worker, &batch, self.workspace, self.gradient);
+        if is_probed {
+            self.compute_again(&batch);
+        }
+        self.seen_version = self.worker.whole_version();
         self.gradient.count_examples(batch.len());
         self.tally.examples += batch.len() as u64;
         self.tally.steps += 1;
+        simulate::computed();
     }
 
     /// Applies the gradient that was computed last.
     pub fn write(&mut self) {
+        self.begin_update();
         self.apply();
         self.worker.merge_share();
+        self.end_update(true);
+        simulate::written();
     }
 
     /// Runs draw, read, compute and write until there is nothing more to draw.
@@ -327,7 +381,9 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         if self.since_sums > 0 {
             self.gradient.clear();
             self.step.writes_sums = true;
+            self.begin_update();
             self.apply();
+            self.end_update(false);
         }
     }
 
@@ -344,6 +400,41 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             self.worker.bump_whole_version();
             self.since_sums = 0;
         }
+    }
+
+    /// Computes the gradient of a probed step once more, on the copy, and compares.
+    fn compute_again(&mut self, batch: &Batch<'a, M::Example>) {
+        // What the model derived from whole tensors in this step was derived from live weights,
+        // so it has to be derived anew from the copy; what it kept from before serves again.
+        // The worker then goes on with the new version: its scratch memory holds that.
+        if self.worker.whole_version() != self.seen_version {
+            self.worker.bump_whole_version();
+        }
+        let version = self.worker.whole_version();
+        let model = self.segment.model;
+        let Some((gauge, _)) = &mut self.gauge else { return };
+        let Some(pair) = gauge.pair() else { return };
+        pair.again(&self.worker, version, |reference, gradient| {
+            model.gradient(reference, batch, self.workspace, gradient);
+        });
+        gauge.compare(model.layout(), self.step.ticket, self.gradient);
+    }
+
+    fn begin_update(&self) {
+        if let Some((gauge, overlap)) = &self.gauge {
+            gauge.begin(overlap);
+        }
+    }
+
+    fn end_update(&mut self, is_step: bool) {
+        if let Some((gauge, overlap)) = &mut self.gauge {
+            gauge.end(overlap, is_step);
+        }
+    }
+
+    /// Returns the ticket of the first example that was drawn.
+    fn ticket(&self) -> u64 {
+        self.segment.first_ticket + self.drawn.start as u64
     }
 
     fn batch(&self) -> Batch<'a, M::Example> {

@@ -6,9 +6,11 @@
 
 use std::panic::resume_unwind;
 use std::thread;
+use std::time::Duration;
 
 use crate::model::Model;
 use crate::segment::{Lane, Segment, Stepper};
+use crate::simulate::Simulation;
 use crate::update::Update;
 use crate::worker::Read;
 
@@ -27,6 +29,12 @@ pub trait Strategy {
         asked
     }
 
+    /// Returns the virtual time of all segments so far, for a strategy that is simulated. The
+    /// trainer then counts it as training time, instead of real time.
+    fn virtual_time(&self) -> Option<Duration> {
+        None
+    }
+
     /// Runs a segment with one worker a lane. Every example of the segment is drawn
     /// exactly once.
     ///
@@ -38,6 +46,32 @@ pub trait Strategy {
         segment: &Segment<'_, M, U>,
         lanes: &mut [Lane<M::Workspace>],
     );
+}
+
+impl<S: Strategy> Strategy for &S {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn workers(&self, asked: usize) -> usize {
+        (**self).workers(asked)
+    }
+
+    fn read(&self, asked: Read) -> Read {
+        (**self).read(asked)
+    }
+
+    fn virtual_time(&self) -> Option<Duration> {
+        (**self).virtual_time()
+    }
+
+    fn run<M: Model, U: Update>(
+        &self,
+        segment: &Segment<'_, M, U>,
+        lanes: &mut [Lane<M::Workspace>],
+    ) {
+        (**self).run(segment, lanes);
+    }
 }
 
 /// One worker, on the calling thread.
@@ -58,9 +92,8 @@ impl Strategy for Serial {
         segment: &Segment<'_, M, U>,
         lanes: &mut [Lane<M::Workspace>],
     ) {
-        if let Some(lane) = lanes.first_mut() {
-            Stepper::new(segment, 0, lane).run();
-        }
+        let n_lanes = lanes.len().min(1);
+        run_workers(segment, &mut lanes[..n_lanes], |stepper| stepper.run());
     }
 }
 
@@ -97,7 +130,9 @@ pub fn run_workers<'s, M: Model, U: Update>(
     lanes: &'s mut [Lane<M::Workspace>],
     work: impl Fn(&mut Stepper<'_, M, U>) + Sync,
 ) {
+    let simulation = Simulation::current();
     let work = |index: usize, lane: &mut Lane<M::Workspace>| {
+        let _seat = simulation.join(index);
         let _guard = segment.stop_on_panic();
         work(&mut Stepper::new(segment, index, lane));
     };

@@ -327,6 +327,45 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Copies what this worker would read from outside of a snapshot into `copy`, which was planned
+    /// for the same blocks.
+    pub(crate) fn copy_into(&self, copy: &mut Snapshot, touched: &crate::Touched) {
+        copy.copy(self.layout, self.tables[0]);
+        let Private::Replica(replica) = &self.private else { return };
+        let mut values = Vec::new();
+        let mut overlay = |local: &WeightsView<'_>, copied: &WeightsView<'_>| {
+            values.resize(local.len(), 0.0);
+            local.read_into(&mut values);
+            copied.write_from(&values);
+        };
+        for (tensor, rows) in touched.rows() {
+            let Some(hot) = replica.rows(0, tensor) else { continue };
+            for &row in rows.iter().filter(|&&row| (row as usize) < hot.n_rows()) {
+                overlay(&hot.row(row), &copy.row(tensor, row));
+            }
+        }
+        for &tensor in touched.whole() {
+            if let Some(local) = replica.whole(0, tensor) {
+                overlay(&local, &copy.whole(tensor));
+            }
+        }
+    }
+
+    /// Returns a worker that reads from `copy` what this one reads, with `version` as its
+    /// [`Worker::whole_version`].
+    pub(crate) fn reference<'s>(&'s self, copy: &'s mut Snapshot, version: u64) -> Worker<'s> {
+        Worker {
+            index: self.index,
+            layout: self.layout,
+            tables: self.tables.clone(),
+            write: self.write,
+            private: Private::Snapshot(copy),
+            scale: self.scale,
+            whole_version: version,
+            scratch: Default::default(),
+        }
+    }
+
     /// Decides which blocks the next snapshot copies, if this worker reads from one.
     pub(crate) fn plan_snapshot(&mut self, touched: &crate::Touched) {
         if let Private::Snapshot(snapshot) = &mut self.private {

@@ -4,14 +4,11 @@
 //! who have left. A worker waits until it is its turn and passes the turn on when its
 //! guard is dropped, so a panic passes it on as well and hangs nobody.
 
-use crate::primitive::{Condvar, Mutex};
+use crate::primitive::{Condvar, Mutex, pause};
 
 /// How often a worker looks whether it is its turn before it sleeps: for about 50 µs. A model
 /// checker tries all interleavings anyway.
 const LOOKS: u32 = if cfg!(asyn_loom) { 0 } else { 200 };
-
-/// The pauses between two looks, about 0.25 µs.
-const PAUSES: u32 = 4;
 
 /// The turn of `k` workers.
 #[derive(Debug)]
@@ -63,7 +60,7 @@ impl Seat<'_> {
             if self.turn.state.lock().holder == self.worker {
                 return InTurn { turn: self.turn };
             }
-            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            pause();
         }
         let mut state = self.turn.state.lock();
         while state.holder != self.worker {

@@ -1,12 +1,13 @@
 //! What every strategy promises, checked for each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use asyn_core::{
     Adf, AsynGrad, Averaging, Model, Read, Replicas, Schedule, Serial, Sgd, SharedWeights,
     Strategy, Trainer, Update, Worker, Write,
 };
-use asyn_sync::{Locked, Minibatch, RoundRobin};
+use asyn_sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
 use asyn_testing::{Click, Logistic, separable_clicks};
 
 /// How the workers of a test read and write.
@@ -75,6 +76,11 @@ fn accuracy(weights: &SharedWeights, clicks: &[Click]) -> f64 {
     right.count() as f64 / clicks.len() as f64
 }
 
+/// Sleeps about as long as a few steps take.
+fn delayed() -> Delayed {
+    Delayed { mean: Duration::from_micros(20), probability: 0.25, seed: 5 }
+}
+
 /// Runs `check` with every update rule.
 macro_rules! for_each_update {
     ($check:expr) => {
@@ -102,6 +108,9 @@ fn one_worker_is_the_serial_algorithm_bit_for_bit() {
             serial,
             "minibatch, {name}"
         );
+        let bounded = Bounded { staleness: 0 };
+        assert_eq!(bits(&train(bounded, update, how, clicks).0), serial, "bounded, {name}");
+        assert_eq!(bits(&train(delayed(), update, how, clicks).0), serial, "delayed, {name}");
         if how.read == Read::Snapshot || how.sums_every == 1 {
             assert_eq!(bits(&train(Locked, update, how, clicks).0), serial, "locked, {name}");
             assert_eq!(
@@ -144,9 +153,14 @@ fn many_workers_visit_every_example_and_learn() {
             ("locked", train(Locked, update, how, clicks)),
             ("round-robin", train(RoundRobin, update, how, clicks)),
             ("minibatch", train(Minibatch::default(), update, how, clicks)),
+            ("lock step", train(Bounded { staleness: 0 }, update, how, clicks)),
+            ("bounded", train(Bounded { staleness: 3 }, update, how, clicks)),
+            ("unbounded", train(Bounded { staleness: u32::MAX }, update, how, clicks)),
+            ("delayed", train(delayed(), update, how, clicks)),
         ];
         for (strategy, (weights, examples)) in runs {
             assert_eq!(examples, 1800, "{strategy}, {name}");
+            assert!(weights.to_vec().iter().all(|w| w.is_finite()), "{strategy}, {name}");
             let accuracy = accuracy(&weights, clicks);
             assert!(accuracy > 0.9, "{strategy}, {name}: accuracy {accuracy}");
         }
@@ -181,4 +195,7 @@ fn a_panicking_worker_ends_the_run_with_its_message_and_hangs_nobody() {
     check(Locked, &clicks);
     check(RoundRobin, &clicks);
     check(Minibatch::default(), &clicks);
+    check(Bounded { staleness: 0 }, &clicks);
+    check(Bounded { staleness: 3 }, &clicks);
+    check(delayed(), &clicks);
 }

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::choice::{
-    ReadChoice, Replication, SamplingChoice, ScheduleChoice, StrategyChoice, UpdateChoice,
-    WriteChoice,
+    ReadChoice, Replication, SamplingChoice, ScheduleChoice, SimulatedCost, StrategyChoice,
+    UpdateChoice, WriteChoice,
 };
 use crate::settings::in_words;
 
@@ -187,6 +187,14 @@ pub(crate) struct AdvancedArgs {
     /// How a pass draws its examples.
     #[arg(long, value_enum)]
     sampling: Option<SamplingChoice>,
+    /// Runs the workers one at a time on a virtual clock: any number of them, on any machine,
+    /// the same every time.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    simulate: bool,
+    /// What things cost in simulated nanoseconds, such as miss=80,compute=3.
+    #[arg(long, value_name = "NAME=NS,...", requires = "simulate")]
+    pub(crate) cost: Option<SimulatedCost>,
     /// Examples between two quiet points, where a run can be stopped.
     #[arg(long, value_name = "N")]
     segment: Option<NonZeroUsize>,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use asyn::core::simulate::CostModel;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,49 @@ impl From<Replication> for String {
 }
 
 impl TryFrom<String> for Replication {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// What things cost in simulated nanoseconds; written as `name=number,...`, what is not named at
+/// its default.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct SimulatedCost(pub(crate) CostModel);
+
+impl FromStr for SimulatedCost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut cost = CostModel::default();
+        for part in text.split(',') {
+            let (name, value) = part.split_once('=').ok_or("expected NAME=NS,...")?;
+            let place = match name {
+                "load" => &mut cost.load,
+                "store" => &mut cost.store,
+                "miss" => &mut cost.miss,
+                "compute" => &mut cost.compute,
+                "grain" => &mut cost.grain,
+                _ => return Err(format!("{name} is not one of load, store, miss, compute, grain")),
+            };
+            let number = value.parse().ok().filter(|ns: &f64| ns.is_finite() && *ns >= 0.0);
+            *place = number.ok_or(format!("{name}: expected nanoseconds, 0 or more"))?;
+        }
+        Ok(Self(cost))
+    }
+}
+
+impl From<SimulatedCost> for String {
+    fn from(SimulatedCost(cost): SimulatedCost) -> Self {
+        let CostModel { load, store, miss, compute, grain } = cost;
+        format!("load={load},store={store},miss={miss},compute={compute},grain={grain}")
+    }
+}
+
+impl TryFrom<String> for SimulatedCost {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

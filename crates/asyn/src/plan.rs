@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use asyn::core::simulate::{CostModel, Simulated, SimulationReport};
 use asyn::core::{
     Adf, AsynGrad, Averaging, Checkpoint, Outcome, Read, Replicas, Sampling, Schedule, Serial, Sgd,
     Strategy, Trainer, Update, Write,
@@ -133,10 +134,10 @@ pub(crate) fn train(
 ) -> Result<Outcome, Failure> {
     let run = Run { settings, data, checkpoint, watch };
     match settings.strategy {
-        StrategyChoice::Serial => run.with_strategy(Serial),
-        StrategyChoice::Asyngrad => run.with_strategy(AsynGrad),
-        StrategyChoice::Locked => run.with_strategy(Locked),
-        StrategyChoice::RoundRobin => run.with_strategy(RoundRobin),
+        StrategyChoice::Serial => run.with_clock(Serial),
+        StrategyChoice::Asyngrad => run.with_clock(AsynGrad),
+        StrategyChoice::Locked => run.with_clock(Locked),
+        StrategyChoice::RoundRobin => run.with_clock(RoundRobin),
         StrategyChoice::Minibatch => run.with_strategy(Minibatch::default()),
     }
 }
@@ -160,6 +161,20 @@ impl Run<'_> {
             }
             UpdateChoice::Adf => self.with_update(strategy, adf(settings)),
         }
+    }
+
+    /// Runs a strategy on real threads, or on simulated ones if that is asked for.
+    fn with_clock(self, strategy: impl Strategy) -> Result<Outcome, Failure> {
+        let settings = self.settings;
+        if !settings.simulate {
+            return self.with_strategy(strategy);
+        }
+        let cost = settings.cost.map_or_else(CostModel::default, |cost| cost.0);
+        let simulated = Simulated::new(strategy, cost).map_err(asyn::Error::from)?;
+        let talk = self.watch.talk();
+        let outcome = self.with_strategy(&simulated)?;
+        talk.say(&describe(&simulated.report()));
+        Ok(outcome)
     }
 
     fn with_update(self, strategy: impl Strategy, update: impl Update) -> Result<Outcome, Failure> {
@@ -199,6 +214,21 @@ impl Run<'_> {
         };
         Ok(outcome?)
     }
+}
+
+/// Says what a simulation counted.
+fn describe(report: &SimulationReport) -> String {
+    let steps = report.steps.max(1) as f64;
+    format!(
+        "simulated: {:.3} s of virtual time, {} steps, {:.2} % of them read weights that were \
+         overwritten meanwhile, {:.4} % of {} stores lost, {:.2} % of accesses missed",
+        report.seconds,
+        report.steps,
+        100.0 * report.overwritten_steps as f64 / steps,
+        100.0 * report.lost_stores as f64 / report.stores.max(1) as f64,
+        report.stores,
+        100.0 * report.misses as f64 / (report.loads + report.stores).max(1) as f64,
+    )
 }
 
 fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {

@@ -9,13 +9,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
+use asyn::core::simulate::MOST_WORKERS;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::args::CrfArgs;
 use crate::choice::{
-    ReadChoice, Replication, SamplingChoice, ScheduleChoice, StrategyChoice, UpdateChoice,
-    WriteChoice,
+    ReadChoice, Replication, SamplingChoice, ScheduleChoice, SimulatedCost, StrategyChoice,
+    UpdateChoice, WriteChoice,
 };
 use crate::defaults;
 use crate::failure::Failure;
@@ -69,6 +70,9 @@ pub(crate) struct Settings {
     pub(crate) read: ReadChoice,
     pub(crate) write: WriteChoice,
     pub(crate) sampling: SamplingChoice,
+    pub(crate) simulate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cost: Option<SimulatedCost>,
     pub(crate) segment: NonZeroUsize,
 }
 
@@ -106,6 +110,8 @@ impl Default for Settings {
             read: ReadChoice::InPlace,
             write: WriteChoice::Racy,
             sampling: SamplingChoice::WithoutReplacement,
+            simulate: false,
+            cost: None,
             segment: NonZeroUsize::new(defaults::SEGMENT).unwrap_or(NonZeroUsize::MIN),
         }
     }
@@ -134,8 +140,22 @@ impl Settings {
         if settings.model.is_none() && args.run.is_none() && args.resume.is_none() {
             return Err(Failure::Usage("--model or --run is needed: where the result goes".into()));
         }
+        settings.check_simulation()?;
         settings.fill();
         Ok(settings)
+    }
+
+    fn check_simulation(&self) -> Result<(), Failure> {
+        let problem = match (self.simulate, self.strategy, self.threads.get()) {
+            (true, StrategyChoice::Minibatch, _) => {
+                "minibatch cannot be simulated: its workers are threads of a pool".to_owned()
+            }
+            (true, _, n) if n > MOST_WORKERS => {
+                format!("--threads {n}: at most {MOST_WORKERS} workers can be simulated")
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::Usage(problem))
     }
 
     /// Settles what depends on other settings.

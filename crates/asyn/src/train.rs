@@ -154,7 +154,7 @@ fn say_end(settings: &Settings, outcome: &Outcome, talk: Talk, started: Instant)
     let is_repeatable = match settings.strategy {
         StrategyChoice::Serial | StrategyChoice::Minibatch => true,
         StrategyChoice::Asyngrad | StrategyChoice::Locked | StrategyChoice::RoundRobin => {
-            settings.threads.get() == 1
+            settings.simulate || settings.threads.get() == 1
         }
     };
     if !is_repeatable {

@@ -67,6 +67,11 @@ impl Watch {
         }
     }
 
+    /// Returns how to speak to the user.
+    pub(crate) fn talk(&self) -> Talk {
+        self.talk
+    }
+
     /// Keeps checkpoints in a run directory, and the best pass of the run so far.
     pub(crate) fn keep(&mut self, folder: RunFolder, fingerprint: Fingerprint, best: Option<Best>) {
         self.run = Some((folder, fingerprint));

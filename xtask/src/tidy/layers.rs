@@ -27,6 +27,7 @@ const LAYERS: &[Layer] = &[
             "ndarray",
             "ndarray-rand",
             "parking_lot",
+            "rustc-hash",
             "thiserror",
         ]),
     },

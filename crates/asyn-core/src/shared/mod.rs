@@ -28,6 +28,7 @@ mod kernel;
 mod lists;
 mod panel;
 mod rows;
+pub(crate) mod trace;
 mod view;
 mod weights;
 

@@ -3,10 +3,10 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::kernel::{self, Kernels, PanelCells, RowCells};
-use super::{HALF_LINE, Isa, LINE, PanelView, RowsView, WeightsView, isa};
+use super::{HALF_LINE, Isa, LINE, PanelView, RowsView, WeightsView, isa, trace};
 
 /// The bytes in a cache line.
 const LINE_BYTES: usize = LINE * size_of::<f32>();
@@ -71,6 +71,7 @@ pub struct SharedWeights {
     block: NonNull<u8>,
     block_layout: Layout,
     kernels: &'static Kernels,
+    traced: AtomicBool,
 }
 
 // SAFETY: the cells are atomics, which may be used from any thread, and the block is
@@ -114,7 +115,7 @@ impl SharedWeights {
         // most 48 bytes later (asserted), and that many were added to its size.
         let cells = unsafe { block.add(before_line) }.cast();
         let kernels = kernel::table(isa);
-        Self { cells, len, block, block_layout, kernels }
+        Self { cells, len, block, block_layout, kernels, traced: AtomicBool::new(false) }
     }
 
     /// Returns the number of weights.
@@ -137,6 +138,12 @@ impl SharedWeights {
         self.kernels.isa
     }
 
+    /// Decides whether views made from now on tell the watcher of their thread of every vector
+    /// access.
+    pub(crate) fn set_traced(&self, traced: bool) {
+        self.traced.store(traced, Ordering::Relaxed);
+    }
+
     /// Returns the weights as a plain slice, for initialisation and quiet points.
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
@@ -155,7 +162,7 @@ impl SharedWeights {
     #[must_use]
     pub fn view(&self, start: usize, len: usize) -> WeightsView<'_> {
         assert!(start.is_multiple_of(HALF_LINE), "start {start} is not a multiple of 8");
-        WeightsView::new(self.range(start, Some(len)), self.kernels)
+        WeightsView::new(self.range(start, Some(len)), self.kernels())
     }
 
     /// Returns the `n_rows` rows of `stride` weights from `start`.
@@ -173,7 +180,7 @@ impl SharedWeights {
             "stride {stride} is not a positive multiple of 8"
         );
         let cells = self.range(start, n_rows.checked_mul(stride));
-        RowsView::new(RowCells { cells, n_rows, stride }, self.kernels)
+        RowsView::new(RowCells { cells, n_rows, stride }, self.kernels())
     }
 
     /// Returns the matrix of `k × n` weights that is stored from `start` as
@@ -190,7 +197,7 @@ impl SharedWeights {
         assert!(k > 0, "a matrix in panels has at least one row");
         let panel_len = k.checked_mul(LINE);
         let len = panel_len.and_then(|panel| panel.checked_mul(n.div_ceil(LINE)));
-        PanelView::new(PanelCells { cells: self.range(start, len), k }, n, self.kernels)
+        PanelView::new(PanelCells { cells: self.range(start, len), k }, n, self.kernels())
     }
 
     /// Returns a copy of all weights.
@@ -224,6 +231,15 @@ impl SharedWeights {
         match end {
             Some(end) if end <= self.len => &self.cells()[start..end],
             _ => panic!("weights from {start} ({len:?} of them) out of {}", self.len),
+        }
+    }
+
+    #[inline]
+    fn kernels(&self) -> &'static Kernels {
+        if self.traced.load(Ordering::Relaxed) {
+            kernel::traced_table(self.kernels.isa)
+        } else {
+            self.kernels
         }
     }
 
@@ -262,6 +278,7 @@ pub(super) fn store(cell: &AtomicU32, value: f32) {
 
 /// Replaces one weight by `change` of it; no store of another thread is lost.
 pub(super) fn exchange(cell: &AtomicU32, change: impl Fn(f32) -> f32) {
+    trace::point(cell, trace::Kind::Store);
     let mut seen = cell.load(Ordering::Relaxed);
     loop {
         let next = change(f32::from_bits(seen)).to_bits();

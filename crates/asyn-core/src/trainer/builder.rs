@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::Trainer;
 use crate::Real;
 use crate::error::{Error, Result};
+use crate::instruments::Instruments;
 use crate::replica::Replicas;
 use crate::schedule::Schedule;
 use crate::settings::{Access, Sampling};
@@ -27,6 +28,7 @@ pub struct TrainerBuilder<S, U> {
     accumulate: u32,
     sums_every: u32,
     segment_len: usize,
+    instruments: Instruments,
 }
 
 impl Trainer {
@@ -45,6 +47,7 @@ impl Trainer {
             accumulate: 1,
             sums_every: 1,
             segment_len: 1 << 14,
+            instruments: Instruments::default(),
         }
     }
 }
@@ -64,6 +67,7 @@ impl<S, U> TrainerBuilder<S, U> {
             accumulate: self.accumulate,
             sums_every: self.sums_every,
             segment_len: self.segment_len,
+            instruments: self.instruments,
         }
     }
 
@@ -81,6 +85,7 @@ impl<S, U> TrainerBuilder<S, U> {
             accumulate: self.accumulate,
             sums_every: self.sums_every,
             segment_len: self.segment_len,
+            instruments: self.instruments,
         }
     }
 
@@ -160,6 +165,13 @@ impl<S, U> TrainerBuilder<S, U> {
         self.segment_len = examples;
         self
     }
+
+    /// Sets which instruments watch the races; none by default.
+    #[must_use]
+    pub fn instruments(mut self, instruments: Instruments) -> Self {
+        self.instruments = instruments;
+        self
+    }
 }
 
 impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
@@ -215,6 +227,7 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
             sampling: self.sampling,
             access,
             segment_len: self.segment_len,
+            instruments: self.instruments,
         })
     }
 }

@@ -16,6 +16,7 @@ mod run;
 pub use builder::TrainerBuilder;
 
 use crate::error::{Error, Result};
+use crate::instruments::Instruments;
 use crate::model::Model;
 use crate::observer::{Checkpoint, Observer, PassReport};
 use crate::seed::{Purpose, SplitMix64};
@@ -52,6 +53,7 @@ pub struct Trainer<S = Serial, U = Sgd> {
     sampling: Sampling,
     access: Access,
     segment_len: usize,
+    instruments: Instruments,
 }
 
 /// How a run ended.

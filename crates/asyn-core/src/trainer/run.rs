@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Trainer;
 use crate::error::{Error, Result};
+use crate::instruments::{Overlap, RaceReport, Races};
 use crate::model::Model;
 use crate::observer::{Checkpoint, Event, Observer, PassReport, Quiet, Source};
 use crate::segment::{Lane, Segment, Tally};
@@ -33,6 +34,8 @@ pub(super) struct Run<'r, M: Model, S, U: Update> {
     pub(super) pass: u32,
     pub(super) done: usize,
     tally: Tally,
+    overlap: Overlap,
+    races: Option<RaceReport>,
     pass_time: Duration,
     train_time: Duration,
     observe_time: Duration,
@@ -72,8 +75,12 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             }
         }
         let n_tables = 1 + trainer.update.tables(&state).len();
-        let lanes =
-            (0..trainer.n_workers).map(|_| Lane::new(model, &trainer.access, n_tables)).collect();
+        let lanes = (0..trainer.n_workers)
+            .map(|_| {
+                Lane::new(model, &trainer.access, n_tables)
+                    .with_instruments(trainer.instruments, layout)
+            })
+            .collect();
         let (loss, examples_done, steps) = checkpoint.map_or((0.0, 0, 0), |c| c.partial);
         let pass_time = started.elapsed();
         Ok(Self {
@@ -89,6 +96,8 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             pass: checkpoint.map_or(0, |c| c.pass),
             done: checkpoint.map_or(0, |c| c.done),
             tally: Tally { loss, examples: examples_done, steps },
+            overlap: Overlap::default(),
+            races: None,
             pass_time,
             train_time: checkpoint.map_or(Duration::ZERO, |c| c.train_time) + pass_time,
             observe_time: Duration::ZERO,
@@ -120,11 +129,18 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             &order[self.done..end],
             (self.pass, first_ticket, trainer.seed),
             trainer.access,
-        );
+        )
+        .with_overlap(&self.overlap);
+        let virtual_before = trainer.strategy.virtual_time();
         trainer.strategy.run(&segment, &mut self.lanes);
         let mut tables = vec![&*self.weights];
         tables.extend(trainer.update.tables(&self.state));
-        for lane in &mut self.lanes {
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            if let Some(seen) = lane.take_races() {
+                let workers = &mut self.races.get_or_insert_default().workers;
+                workers.resize_with(workers.len().max(index + 1), Races::default);
+                workers[index].add(&seen);
+            }
             lane.flush(&tables);
             let tally = std::mem::take(&mut lane.tally);
             self.tally.loss += tally.loss;
@@ -132,7 +148,10 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             self.tally.steps += tally.steps;
         }
         self.done = end;
-        self.count_time(started);
+        match (virtual_before, trainer.strategy.virtual_time()) {
+            (Some(before), Some(now)) => self.count(now - before),
+            _ => self.count_time(started),
+        }
         if self.tally.loss.is_finite() { Ok(()) } else { Err(self.diverge(self.pass + 1)) }
     }
 
@@ -164,6 +183,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             train_time: std::mem::take(&mut self.pass_time),
             total_train_time: self.train_time,
             total_observe_time: self.observe_time,
+            races: self.races.take(),
         };
         self.pass += 1;
         self.done = 0;
@@ -200,7 +220,10 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
     }
 
     fn count_time(&mut self, started: Instant) {
-        let time = started.elapsed();
+        self.count(started.elapsed());
+    }
+
+    fn count(&mut self, time: Duration) {
         self.pass_time += time;
         self.train_time += time;
     }

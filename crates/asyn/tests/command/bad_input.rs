@@ -62,6 +62,22 @@ fn a_stream_is_checked_behind_its_first_block() {
 }
 
 #[test]
+fn impossible_simulations() {
+    let place = with_model();
+    for (flags, cause) in [
+        ("--simulate --threads 0", "threads"),
+        ("--simulate --threads 257", "at most 256 workers can be simulated"),
+        ("--simulate --strategy minibatch", "minibatch cannot be simulated"),
+        ("--simulate --cost miss=-1", "miss: expected nanoseconds, 0 or more"),
+        ("--simulate --cost disk=5", "disk is not one of load, store, miss, compute, grain"),
+        ("--cost miss=5", "--simulate"),
+    ] {
+        let line = format!("train crf -q train.txt -m new.model {flags}");
+        refused(&place, &line, 2, cause);
+    }
+}
+
+#[test]
 fn missing_files() {
     let place = with_model();
     for line in [

@@ -28,6 +28,26 @@ fn mini_batches_do_not_depend_on_timing() {
 }
 
 #[test]
+fn a_simulated_run_is_the_same_every_time() {
+    let place = Place::with_corpus(60);
+    for strategy in ["asyngrad", "locked", "round-robin"] {
+        let simulated =
+            format!("train crf train.txt --simulate -t 7 --passes 2 --strategy {strategy}");
+        let said = errors(&place.run(&format!("{simulated} -m a.model")));
+        assert!(said.contains("of virtual time"), "{said}");
+        assert!(!said.contains("runs on several threads differ"), "{said}");
+        place.succeed(&format!("{simulated} -m b.model"));
+        assert!(place.read("a.model") == place.read("b.model"), "{strategy}");
+    }
+    let serial = "train crf -q train.txt --passes 2 --strategy serial";
+    place.succeed(&format!("{serial} -m a.model"));
+    place.succeed(&format!("{serial} -m b.model --simulate"));
+    place.write("a.tagged", place.succeed("tag -q -m a.model --marginals train.txt"));
+    place.write("b.tagged", place.succeed("tag -q -m b.model --marginals train.txt"));
+    assert!(place.read("a.tagged") == place.read("b.tagged"));
+}
+
+#[test]
 fn every_strategy_and_update_learns() {
     let place = Place::with_corpus(150);
     let runs = [

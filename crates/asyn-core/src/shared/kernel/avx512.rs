@@ -17,7 +17,7 @@ define_table!(Isa::Avx512, Zmm, #[target_feature(enable = "avx512f,avx512vl")]);
 
 /// Sixteen floats in a register of AVX-512.
 #[derive(Clone, Copy)]
-struct Zmm(__m512);
+pub(super) struct Zmm(__m512);
 
 /// Loads sixteen weights.
 ///

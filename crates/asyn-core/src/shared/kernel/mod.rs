@@ -23,6 +23,7 @@ mod neon;
 mod panels;
 mod portable;
 mod rows;
+mod traced;
 
 pub(super) use rows::SplitRows;
 
@@ -152,4 +153,15 @@ pub(super) fn table(isa: Isa) -> &'static Kernels {
         #[allow(unreachable_patterns, reason = "sets of other processors, excluded above")]
         _ => &portable::KERNELS,
     }
+}
+
+/// Returns the table of `isa` whose kernels tell the thread's watcher of every vector access
+/// to shared memory.
+///
+/// # Panics
+///
+/// As [`table`].
+pub(super) fn traced_table(isa: Isa) -> &'static Kernels {
+    assert!(isa.is_supported(), "{isa} kernels are not supported here");
+    traced::table(isa)
 }

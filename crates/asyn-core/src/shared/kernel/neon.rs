@@ -18,7 +18,7 @@ define_table!(Isa::Neon, Pair<TwoQ>, #[target_feature(enable = "neon")]);
 
 /// Eight floats in two registers.
 #[derive(Clone, Copy)]
-struct TwoQ(float32x4_t, float32x4_t);
+pub(super) struct TwoQ(float32x4_t, float32x4_t);
 
 /// Loads eight weights.
 ///

@@ -14,7 +14,7 @@ define_table!(Isa::Portable, Pair<Array>);
 
 /// Eight floats that the compiler may keep in whatever registers there are.
 #[derive(Clone, Copy)]
-struct Array([f32; 8]);
+pub(super) struct Array([f32; 8]);
 
 impl Lanes for Array {
     type Half = Self;

@@ -1,0 +1,140 @@
+//! Instruments that see what races do to a run.
+//!
+//! | Instrument  | Measures                                   | Over-counts                         | Under-counts                            |
+//! | ----------- | ------------------------------------------ | ----------------------------------- | --------------------------------------- |
+//! | [`Staleness`] | updates by others between a step's read and the end of its write | updates that touch other blocks | nothing |
+//! | [`Probe`]   | the effect on the gradient: the racy one beside one on a copy | tearing of the copy itself | steps that are not sampled, and what was stale before the step |
+//!
+//! Staleness tells how old the weights were at which a gradient was computed; a probe tells
+//! how wrong the gradient is because its weights changed *while* it was computed (torn reads).
+//! The two are reported apart. Updates that are lost on writing are seen by neither.
+//!
+//! The instruments change no weight: one worker computes the same bits with and without them.
+//! Off, they cost a branch an act of a step, and nothing a read.
+
+mod gauge;
+mod overlap;
+mod probe;
+
+use std::num::NonZeroU32;
+
+pub(crate) use gauge::Gauge;
+pub(crate) use overlap::Overlap;
+pub use overlap::Staleness;
+pub use probe::{Probe, Quantiles, Sketch};
+
+/// Which instruments are on; none by default.
+///
+/// ```
+/// use asyn_core::{AsynGrad, Instruments, Model, Trainer};
+/// use asyn_testing::{Logistic, separable_clicks};
+///
+/// let (model, clicks) = (Logistic::new(40), separable_clicks(600, 40, 1));
+/// let builder = Trainer::builder().strategy(AsynGrad).threads(2).passes(1);
+/// let trainer = builder.instruments(Instruments::default_set()).build()?;
+/// let mut weights = model.initial_weights(1);
+/// let outcome = trainer.fit(&model, &clicks, &mut weights, &mut ())?;
+///
+/// let races = outcome.passes[0].races.as_ref().expect("instruments are on").total();
+/// assert_eq!(races.staleness.steps(), 600);
+/// assert!(races.staleness.rate() <= 1.0);
+/// # Ok::<(), asyn_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Instruments {
+    /// Counts the updates that overlap each step.
+    pub overlap: bool,
+    /// Computes the gradient again, on a copy, in one of so many steps. Which ones is a
+    /// function of the seed and the ticket, so it does not depend on timing.
+    pub paired: Option<NonZeroU32>,
+}
+
+impl Instruments {
+    /// Returns the set that is cheap enough to leave on: overlap, and one probe in 256 steps.
+    #[must_use]
+    pub fn default_set() -> Self {
+        Self { overlap: true, paired: NonZeroU32::new(256) }
+    }
+
+    /// Returns all instruments, for runs that are about measuring: one probe in 16 steps.
+    #[must_use]
+    pub fn full() -> Self {
+        Self { overlap: true, paired: NonZeroU32::new(16) }
+    }
+
+    /// Returns true if no instrument is on.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What the instruments saw in one pass, or since it was resumed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RaceReport {
+    /// What each worker saw, by its number.
+    pub workers: Vec<Races>,
+}
+
+impl RaceReport {
+    /// Returns what all workers saw.
+    #[must_use]
+    pub fn total(&self) -> Races {
+        let mut total = Races::default();
+        self.workers.iter().for_each(|worker| total.add(worker));
+        total
+    }
+}
+
+/// What one worker saw, or several.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Races {
+    /// The staleness of its steps; empty if overlap is not counted.
+    pub staleness: Staleness,
+    /// Its probes, in the order in which they were made.
+    pub probes: Vec<Probe>,
+    /// The sum of all probes' gradients and errors, for [`Races::bias`].
+    pub sketch: Sketch,
+}
+
+impl Races {
+    /// Adds what another worker saw, or the same one in another segment.
+    pub fn add(&mut self, other: &Self) {
+        self.staleness.add(&other.staleness);
+        self.probes.extend_from_slice(&other.probes);
+        self.sketch.add(&other.sketch);
+    }
+
+    /// Returns the share of probed gradients that differ in any bit, from 0 to 1; 0 without a
+    /// probe.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    pub fn wrong_rate(&self) -> f64 {
+        let wrong = self.probes.iter().filter(|probe| probe.is_wrong()).count();
+        wrong as f64 / self.probes.len().max(1) as f64
+    }
+
+    /// Returns the quantiles of `‖s − g‖ / ‖g‖` over all probes, or over those that are wrong.
+    #[must_use]
+    pub fn relative_error(&self, only_wrong: bool) -> Quantiles {
+        let probes = self.probes.iter().filter(|probe| !only_wrong || probe.is_wrong());
+        Quantiles::of(probes.map(|probe| probe.relative_error).collect())
+    }
+
+    /// Returns the mean cosine of `s` and `g` over all probes; 1 without a probe.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    pub fn cosine(&self) -> f64 {
+        let lacking: f64 = self.probes.iter().map(|probe| 1.0 - probe.cosine).sum();
+        1.0 - lacking / self.probes.len().max(1) as f64
+    }
+
+    /// Estimates `‖mean(s − g)‖ / ‖mean g‖`, the systematic part of the error.
+    ///
+    /// Of few probes, or of probes over which the weights moved far, it says little: 64 are a
+    /// minimum.
+    #[must_use]
+    pub fn bias(&self) -> f64 {
+        self.sketch.bias()
+    }
+}

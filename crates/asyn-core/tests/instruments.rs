@@ -1,0 +1,204 @@
+//! What the instruments report, where the races are known.
+
+mod tasks;
+
+use std::num::NonZeroU32;
+
+use asyn_core::{
+    AsynGrad, Averaging, Instruments, Lane, Model, Quantiles, Races, Read, Replicas, Schedule,
+    Segment, Sgd, Stepper, Strategy, Trainer, TrainerBuilder, Update, Write,
+};
+use asyn_sync::{Locked, Minibatch, RoundRobin};
+use asyn_testing::{Click, Logistic, separable_clicks};
+use tasks::bits;
+
+const EVERY_STEP: Instruments = Instruments { overlap: true, paired: NonZeroU32::new(1) };
+
+/// Trains on 120 clicks and returns what each worker saw in the last pass.
+fn races<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Races> {
+    let (model, clicks) = (Logistic::new(40), separable_clicks(120, 40, 1));
+    let trainer = builder.passes(2).instruments(EVERY_STEP).build().unwrap();
+    let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ()).unwrap();
+    outcome.passes[1].races.clone().expect("instruments are on").workers
+}
+
+fn total(workers: &[Races]) -> Races {
+    let mut total = Races::default();
+    workers.iter().for_each(|worker| total.add(worker));
+    total
+}
+
+#[test]
+fn without_instruments_there_is_no_report() {
+    let (model, clicks) = (Logistic::new(40), separable_clicks(20, 40, 1));
+    let trainer = Trainer::builder().build().unwrap();
+    let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ()).unwrap();
+    assert_eq!(outcome.passes[0].races, None);
+}
+
+/// Asserts that one worker saw no race, and that it trained the same bits as unwatched.
+#[track_caller]
+fn one_worker_sees_nothing<S: Strategy, U: Update + Clone>(
+    builder: impl Fn() -> TrainerBuilder<S, U>,
+) {
+    let (model, clicks) = (Logistic::new(40), separable_clicks(300, 40, 1));
+    let [plain, watched] = [Instruments::default(), EVERY_STEP].map(|instruments| {
+        let trainer = builder().passes(2).instruments(instruments).build().unwrap();
+        let mut weights = model.initial_weights(1);
+        let outcome = trainer.fit(&model, &clicks, &mut weights, &mut ()).unwrap();
+        (bits(&weights), outcome)
+    });
+    assert_eq!(plain.0, watched.0);
+    for report in &watched.1.passes {
+        let races = report.races.as_ref().expect("instruments are on").total();
+        assert_eq!(races.staleness.counts()[0], report.steps);
+        assert_eq!(races.staleness.steps(), report.steps);
+        assert_eq!(races.probes.len() as u64, report.steps);
+        assert!(races.probes.iter().all(|probe| probe.coordinates > 0));
+        assert_eq!((races.wrong_rate(), races.bias(), races.cosine()), (0.0, 0.0, 1.0));
+        assert_eq!(races.relative_error(false), Quantiles::default());
+    }
+}
+
+#[test]
+fn one_worker_sees_no_race_and_is_not_disturbed() {
+    let sgd = |l2| Sgd {
+        schedule: Schedule::Constant { rate: 0.2 },
+        l2,
+        averaging: Averaging::FromPass(1),
+    };
+    let builder = move || Trainer::builder().update(sgd(1.0));
+    one_worker_sees_nothing(builder);
+    one_worker_sees_nothing(|| builder().strategy(AsynGrad).write(Write::Cas));
+    one_worker_sees_nothing(|| builder().strategy(AsynGrad).read(Read::Snapshot));
+    one_worker_sees_nothing(|| builder().accumulate(3).sums_every(4).sparse_threshold(0.3));
+    let replicas = Some(Replicas { rows: 16, merge_every: 4 });
+    one_worker_sees_nothing(|| {
+        builder().strategy(AsynGrad).replicas(replicas).sums_every(4).sparse_threshold(0.3)
+    });
+    one_worker_sees_nothing(|| Trainer::builder().strategy(Locked));
+    one_worker_sees_nothing(|| Trainer::builder().strategy(RoundRobin));
+}
+
+#[test]
+fn an_order_that_waits_tears_nothing() {
+    for workers in [
+        races(Trainer::builder().strategy(Locked).threads(3)),
+        races(Trainer::builder().strategy(RoundRobin).threads(3)),
+        races(Trainer::builder().strategy(Minibatch::default()).threads(3)),
+    ] {
+        let total = total(&workers);
+        assert_eq!((workers.len(), total.probes.len()), (3, 120));
+        assert_eq!(total.wrong_rate(), 0.0);
+    }
+}
+
+#[test]
+fn in_a_fixed_order_staleness_is_a_point_mass_after_the_first_round() {
+    for threads in [1, 2, 3, 5] {
+        let total = total(&races(Trainer::builder().strategy(RoundRobin).threads(threads)));
+        let counts = total.staleness.counts();
+        // In the first round of the segment each worker reads one update more than the last, and
+        // in the last ones some workers have left.
+        let full = threads - 1;
+        assert!(counts[full] >= 120 - 3 * threads as u64, "{threads} threads: {counts:?}");
+        assert!(counts[full + 1..].iter().all(|&n| n == 0), "{threads} threads: {counts:?}");
+        assert!(counts[..full].iter().all(|&n| n > 0), "{threads} threads: {counts:?}");
+    }
+}
+
+/// One worker is overtaken: another one runs a whole step between its read and its gradient.
+struct Overtaken;
+
+impl Strategy for Overtaken {
+    fn name(&self) -> &'static str {
+        "overtaken"
+    }
+
+    fn run<M: Model, U: Update>(
+        &self,
+        segment: &Segment<'_, M, U>,
+        lanes: &mut [Lane<M::Workspace>],
+    ) {
+        let [slow, fast] = lanes else { panic!("two workers") };
+        let (mut slow, mut fast) = (Stepper::new(segment, 0, slow), Stepper::new(segment, 1, fast));
+        assert!(slow.draw() && fast.draw());
+        slow.read();
+        fast.read();
+        fast.compute();
+        fast.write();
+        slow.compute();
+        slow.write();
+    }
+}
+
+#[test]
+fn a_forced_schedule_is_reported_exactly() {
+    let click = Click { features: vec![0], positive: true };
+    let clicks = [click.clone(), click];
+    let model = Logistic::new(40);
+    let run = |read| {
+        let schedule = Schedule::Constant { rate: 1.0 };
+        let sgd = Sgd { schedule, l2: 0.0, averaging: Averaging::Off };
+        let builder = Trainer::builder().strategy(Overtaken).update(sgd).threads(2).passes(1);
+        let trainer = builder.read(read).instruments(EVERY_STEP).build().unwrap();
+        let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ());
+        outcome.unwrap().passes[0].races.clone().expect("instruments are on").workers
+    };
+    let workers = run(Read::InPlace);
+    assert_eq!(workers[0].staleness.counts()[..2], [0, 1]);
+    assert_eq!(workers[1].staleness.counts()[..2], [1, 0]);
+    // The gradient is -1/2 at weights 0. The other worker's step makes weight and bias 1/2, so the
+    // racy one is σ(1) - 1, in both coordinates.
+    let probe = workers[0].probes[0];
+    let relative = 1.0 - 2.0 * (1.0 - 1.0 / (1.0 + (-1.0f64).exp()));
+    assert!((probe.relative_error - relative).abs() < 1e-6, "{probe:?}");
+    assert!((probe.cosine - 1.0).abs() < 1e-12);
+    assert_eq!([probe.coordinates, probe.differing, probe.far, probe.sign_flips], [2, 2, 2, 0]);
+    assert!((workers[0].bias() - relative).abs() < 1e-6);
+    assert!(!workers[1].probes[0].is_wrong());
+    // A snapshot is as stale, but it does not change under the gradient.
+    let workers = run(Read::Snapshot);
+    assert_eq!(workers[0].staleness.counts()[..2], [0, 1]);
+    assert!(!workers[0].probes[0].is_wrong());
+}
+
+#[test]
+fn racing_workers_are_counted_in_full() {
+    let workers = races(Trainer::builder().strategy(AsynGrad).threads(4));
+    let total = total(&workers);
+    assert_eq!((workers.len(), total.staleness.steps(), total.probes.len()), (4, 120, 120));
+    // Nobody can be overtaken by more steps than others have.
+    assert!(total.staleness.largest() < 120);
+    assert!((0.0..=1.0).contains(&total.wrong_rate()));
+    // A gradient that changed under its worker was overlapped.
+    assert!(total.wrong_rate() <= total.staleness.rate());
+}
+
+#[test]
+fn the_sampled_steps_depend_on_the_seed_only() {
+    let (model, clicks) = (Logistic::new(40), separable_clicks(2000, 40, 1));
+    let sampled = |strategy_threads: usize, seed| {
+        let instruments = Instruments { overlap: false, paired: NonZeroU32::new(8) };
+        let builder = Trainer::builder().strategy(AsynGrad).threads(strategy_threads);
+        let trainer = builder.passes(1).seed(seed).instruments(instruments).build().unwrap();
+        let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ()).unwrap();
+        let races = outcome.passes[0].races.as_ref().unwrap().total();
+        assert_eq!(races.staleness.steps(), 0);
+        let mut tickets: Vec<u64> = races.probes.iter().map(|probe| probe.ticket).collect();
+        tickets.sort_unstable();
+        tickets
+    };
+    let one = sampled(1, 3);
+    assert_eq!(one, sampled(4, 3));
+    assert_ne!(one, sampled(1, 4));
+    // 250 in expectation, with a standard deviation of 15.
+    assert!((175..325).contains(&one.len()), "{}", one.len());
+}
+
+#[test]
+fn quantiles_are_values_of_the_sample() {
+    let quantiles = Quantiles::of((1..=200).rev().map(f64::from).collect());
+    assert_eq!(quantiles, Quantiles { p50: 100.0, p90: 180.0, p99: 198.0, max: 200.0 });
+    assert_eq!(Quantiles::of(Vec::new()), Quantiles::default());
+}
