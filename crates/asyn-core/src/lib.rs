@@ -13,6 +13,7 @@
 //! | [`Trainer`]                           | runs passes: order, seeds, clocks, stopping, going on    |
 //! | [`Observer`], [`Checkpoint`]          | who is told, and what a run needs to go on later         |
 //! | [`calibrate`]                         | finds a first step size                                  |
+//! | [`theory`]                            | bounds on step sizes and updates, L-BFGS, estimators     |
 //!
 //! Strategies that coordinate their workers are in `asyn-sync`, models of language in
 //! `asyn-models`. Nothing here reads a file or prints.
@@ -106,6 +107,7 @@ pub mod shared;
 pub mod simulate;
 mod snapshot;
 mod strategy;
+pub mod theory;
 mod touched;
 mod trainer;
 mod update;

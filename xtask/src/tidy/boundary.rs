@@ -24,10 +24,7 @@ const ATOMICS: &[Allowance] = &[
         path: "crates/asyn-core/src/worker.rs",
         reason: "the counter that tells workers apart",
     },
-    Allowance {
-        path: "crates/asyn-sync/src/barrier.rs",
-        reason: "the round that a barrier is in",
-    },
+    Allowance { path: "crates/asyn-sync/src/barrier.rs", reason: "the round that a barrier is in" },
     Allowance {
         path: "crates/asyn-sync/src/clocks.rs",
         reason: "the clocks of workers that may not run far ahead",
