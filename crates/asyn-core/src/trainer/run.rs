@@ -58,8 +58,8 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             check("the weight vector", weights.len())?;
         }
         let started = Instant::now();
-        let frequencies =
-            trainer.update.needs_frequencies().then(|| Frequencies::count(model, examples));
+        let count = || Frequencies::count(model, examples, trainer.n_workers);
+        let frequencies = trainer.update.needs_frequencies().then(count);
         let training = Training { layout, n_examples: examples.len(), frequencies };
         let mut state = trainer.update.start(&training);
         if let Some(checkpoint) = checkpoint {

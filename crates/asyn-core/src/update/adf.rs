@@ -139,20 +139,26 @@ impl AdfState {
 /// blocks share the last class.
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn classify(frequencies: &Frequencies, n_examples: usize) -> (Vec<u16>, Vec<Class>) {
-    let mut distinct: Vec<u32> = frequencies.examples.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
+    // Counts are at most the number of examples: a table of them takes the place of sorting.
+    let most = frequencies.examples.iter().copied().max().unwrap_or(0) as usize;
+    let mut occurs = vec![false; most + 1];
+    frequencies.examples.iter().for_each(|&count| occurs[count as usize] = true);
+    let distinct: Vec<usize> = (0..=most).filter(|&count| occurs[count]).collect();
+    let mut class_of_count = vec![u16::MAX; most + 1];
+    for (class, &count) in (0..=u16::MAX).zip(&distinct) {
+        class_of_count[count] = class;
+    }
     let mut sums = vec![(0u64, 0u64); distinct.len()];
     let class_of: Vec<u16> = frequencies
         .examples
         .iter()
         .zip(&frequencies.uses)
-        .map(|(examples, &uses)| {
-            let class = distinct.binary_search(examples).expect("every count is listed");
-            let class = class.min(usize::from(u16::MAX));
-            sums[class].0 += u64::from(uses);
-            sums[class].1 += 1;
-            u16::try_from(class).expect("bounded above")
+        .map(|(&examples, &uses)| {
+            let class = class_of_count[examples as usize];
+            let sum = &mut sums[usize::from(class)];
+            sum.0 += u64::from(uses);
+            sum.1 += 1;
+            class
         })
         .collect();
     let classes = distinct
@@ -160,7 +166,7 @@ fn classify(frequencies: &Frequencies, n_examples: usize) -> (Vec<u16>, Vec<Clas
         .zip(&sums)
         .take(usize::from(u16::MAX) + 1)
         .map(|(&examples, &(uses, blocks))| Class {
-            share: f64::from(examples) / n_examples as f64,
+            share: examples as f64 / n_examples as f64,
             uses: (uses as f64 / blocks.max(1) as f64).max(1.0),
         })
         .collect();
