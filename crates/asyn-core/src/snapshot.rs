@@ -28,6 +28,9 @@ struct Copied {
     slot_of: Vec<u32>,
     /// The rows in the copy, by place.
     rows: Vec<u32>,
+    /// The rows as the model listed them, and the place of each.
+    listed: Vec<u32>,
+    listed_slots: Vec<u32>,
     /// Whether the tensor is read as a whole in this step.
     whole: bool,
     /// The floats in use.
@@ -49,6 +52,8 @@ impl Snapshot {
                     copy: SharedWeights::zeroed(len),
                     slot_of: vec![ABSENT; n_rows],
                     rows: Vec::new(),
+                    listed: Vec::new(),
+                    listed_slots: Vec::new(),
                     whole: false,
                     len,
                 }
@@ -64,6 +69,8 @@ impl Snapshot {
                 copied.slot_of[row as usize] = ABSENT;
             }
             copied.rows.clear();
+            copied.listed.clear();
+            copied.listed_slots.clear();
             copied.whole = false;
         }
         for (tensor, rows) in touched.rows() {
@@ -74,7 +81,9 @@ impl Snapshot {
                     *slot = u32::try_from(copied.rows.len()).expect("fewer rows than ids");
                     copied.rows.push(row);
                 }
+                copied.listed_slots.push(*slot);
             }
+            copied.listed.extend_from_slice(rows);
         }
         for &tensor in touched.whole() {
             self.tensors[tensor.index()].whole = true;
@@ -113,6 +122,11 @@ impl Snapshot {
         width: usize,
     ) {
         let copied = &self.tensors[tensor.index()];
+        // Most models read what they listed, in the order of the list.
+        if lists.ids() == copied.listed {
+            let slots = Lists::new(&copied.listed_slots, lists.offsets());
+            return copied.rows_view().sum_lists(None, slots, out, width);
+        }
         let mut slots = self.slots.borrow_mut();
         slots.clear();
         slots.extend(lists.ids().iter().map(|&row| copied.slot(row)));

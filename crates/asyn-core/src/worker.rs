@@ -175,11 +175,9 @@ impl<'a> Worker<'a> {
     /// Panics if a row is out of range.
     #[inline]
     pub fn prefetch_rows(&self, tensor: TensorId, rows: &[u32]) {
-        if let Private::None | Private::Replica(_) = &self.private {
-            let all = self.rows(0, tensor);
-            let first = CACHED_FLOATS / all.stride();
-            all.prefetch(rows, u32::try_from(first).unwrap_or(u32::MAX));
-        }
+        let all = self.rows(0, tensor);
+        let first = CACHED_FLOATS / all.stride();
+        all.prefetch(rows, u32::try_from(first).unwrap_or(u32::MAX));
     }
 
     /// Sets the first stride of `out` to the sum of `rows` of a row tensor.

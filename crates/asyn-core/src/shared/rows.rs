@@ -92,9 +92,8 @@ impl<'a> RowsView<'a> {
     /// If an id is out of range, or `out` is not as long as all these rows.
     pub fn copy_rows(&self, ids: &[u32], out: &mut [f32]) {
         assert_eq!(out.len(), ids.len() * self.rows.stride, "one row for each id");
-        for (&id, out) in ids.iter().zip(out.chunks_exact_mut(self.rows.stride)) {
-            self.row(id).read_into(out);
-        }
+        // SAFETY: the kernels are supported and check the ids; there is room for each row.
+        unsafe { (self.kernels.copy_rows)(&self.rows, ids, out) }
     }
 
     /// Adds `a · values` to each of the rows `ids`.

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
-use super::{Kernels, PanelCells, SplitRows, contiguous, define_table, panels, rows};
+use super::{Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows};
 use crate::shared::Isa;
 
 define_table!(Isa::Avx2, Pair<Ymm>, #[target_feature(enable = "avx2,fma")]);

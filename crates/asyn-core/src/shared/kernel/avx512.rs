@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU32;
 
 use super::avx2::Ymm;
 use super::lanes::Lanes;
-use super::{Kernels, PanelCells, SplitRows, contiguous, define_table, panels, rows};
+use super::{Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows};
 use crate::shared::Isa;
 
 define_table!(Isa::Avx512, Zmm, #[target_feature(enable = "avx512f,avx512vl")]);

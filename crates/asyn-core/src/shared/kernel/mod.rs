@@ -71,6 +71,7 @@ pub(super) struct Kernels {
     pub(super) merge: unsafe fn(&[AtomicU32], &[AtomicU32], &mut [f32]),
     pub(super) gemv: unsafe fn(&[AtomicU32], &[f32], &mut [f32]),
     pub(super) gemv_t: unsafe fn(&[AtomicU32], &[f32], &mut [f32]),
+    pub(super) copy_rows: unsafe fn(&RowCells<'_>, &[u32], &mut [f32]),
     pub(super) sum_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], &mut [f32], usize),
     pub(super) add_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], f32, &[f32], &[f32]),
     pub(super) blend_lists: unsafe fn(&SplitRows<'_>, &[u32], &[u32], &[f32], &[f32], &[f32]),
@@ -94,6 +95,7 @@ macro_rules! define_table {
             merge = contiguous::merge(w: &[AtomicU32], local: &[AtomicU32], base: &mut [f32]);
             gemv = contiguous::gemv(w: &[AtomicU32], x: &[f32], y: &mut [f32]);
             gemv_t = contiguous::gemv_t(w: &[AtomicU32], x: &[f32], y: &mut [f32]);
+            copy_rows = rows::copy_rows(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]);
             sum_lists = rows::sum_lists(
                 rows: &SplitRows<'_>, ids: &[u32], offsets: &[u32], out: &mut [f32], width: usize
             );

@@ -11,7 +11,7 @@ use std::arch::asm;
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
-use super::{Kernels, PanelCells, SplitRows, contiguous, define_table, panels, rows};
+use super::{Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows};
 use crate::shared::Isa;
 
 define_table!(Isa::Neon, Pair<TwoQ>, #[target_feature(enable = "neon")]);

@@ -7,7 +7,7 @@ use std::array;
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
-use super::{Kernels, PanelCells, SplitRows, contiguous, define_table, panels, rows};
+use super::{Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows};
 use crate::shared::{Isa, weights};
 
 define_table!(Isa::Portable, Pair<Array>);

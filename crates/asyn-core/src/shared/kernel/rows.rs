@@ -82,6 +82,20 @@ pub(in super::super) struct SplitRows<'a> {
     pub(in super::super) all: RowCells<'a>,
 }
 
+impl RowCells<'_> {
+    /// Returns `id` as an index.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[inline(always)]
+    fn check(&self, id: u32) -> usize {
+        let (id, n_rows) = (id as usize, self.n_rows);
+        assert!(id < n_rows, "row {id} of {n_rows}");
+        id
+    }
+}
+
 impl SplitRows<'_> {
     /// Returns the first cell of row `id`.
     ///
@@ -90,8 +104,7 @@ impl SplitRows<'_> {
     /// If there is no such row.
     #[inline(always)]
     fn row(&self, id: u32) -> *const AtomicU32 {
-        let (id, n_rows) = (id as usize, self.all.n_rows);
-        assert!(id < n_rows, "row {id} of {n_rows}");
+        let id = self.all.check(id);
         let table = if id < self.hot.n_rows { self.hot.cells } else { self.all.cells };
         table.as_ptr().wrapping_add(id * self.all.stride)
     }
@@ -101,6 +114,20 @@ impl SplitRows<'_> {
 #[inline(always)]
 fn list<'a>(ids: &'a [u32], offsets: &[u32], i: usize) -> &'a [u32] {
     &ids[offsets[i] as usize..offsets[i + 1] as usize]
+}
+
+/// `out[i] = row[ids[i]]`.
+///
+/// # Safety
+///
+/// As for [`Kernels`](super::Kernels).
+#[inline(always)]
+pub(super) unsafe fn copy_rows<V: Lanes>(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]) {
+    for (&id, out) in ids.iter().zip(out.chunks_exact_mut(rows.stride)) {
+        let row = rows.cells.as_ptr().wrapping_add(rows.check(id) * rows.stride);
+        // SAFETY: `row` is one of the rows, and `out` has room for it.
+        unsafe { row_strips::<V, _>(rows.stride, CopyRow { row, out }) }
+    }
 }
 
 /// `out[i] = Σ row[id]` over list `i`, with `width` floats from one sum to the next.
@@ -165,6 +192,25 @@ pub(super) unsafe fn blend_lists<V: Lanes>(
         let blend = Blend { rows, ids: &ids[range], keep, rate, x };
         // SAFETY: `x` is one row.
         unsafe { row_strips::<V, _>(rows.all.stride, blend) }
+    }
+}
+
+/// The arguments of [`copy_rows`] for one row.
+struct CopyRow<'a> {
+    row: *const AtomicU32,
+    out: &'a mut [f32],
+}
+
+impl Strip for CopyRow<'_> {
+    #[inline(always)]
+    unsafe fn at<V: Lanes, const C: usize>(&mut self, offset: usize) {
+        // SAFETY: the strip lies within the row and within `out`.
+        unsafe {
+            for c in 0..C {
+                let at = offset + c * V::N;
+                V::load_shared(self.row.wrapping_add(at)).store(self.out.as_mut_ptr().add(at));
+            }
+        }
     }
 }
 

@@ -94,7 +94,7 @@ macro_rules! define_traced {
             use std::sync::atomic::AtomicU32;
 
             use super::super::{
-                Kernels, PanelCells, SplitRows, contiguous, define_table, panels, rows,
+                Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
             };
             #[allow(unused_imports, reason = "not every set pairs vectors")]
             use super::{Isa, Pair, Traced};
