@@ -24,7 +24,7 @@ use crate::replica::Replica;
 use crate::seed::{Purpose, SplitMix64};
 use crate::settings::Access;
 use crate::shared::SharedWeights;
-use crate::simulate;
+use crate::simulate::{self, Act, in_order};
 use crate::snapshot::Snapshot;
 use crate::touched::Touched;
 use crate::update::{Step, Update};
@@ -261,6 +261,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         };
         let mut worker =
             Worker::new(index, segment.model.layout(), tables, segment.access.write, private);
+        in_order(Act::Start, || ());
         worker.refresh();
         Self {
             segment,
@@ -283,12 +284,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
     /// Needs no lock, and may come before the last gradient is written. Finds out which
     /// blocks the step will read, if that is needed.
     pub fn draw(&mut self) -> bool {
-        if self.claimed.is_empty() {
-            match self.segment.claim() {
-                Some(claimed) => self.claimed = claimed,
-                None => return false,
-            }
-        } else if self.segment.is_stopped() {
+        if !in_order(Act::Draw, || self.has_more()) {
             return false;
         }
         let n = self.segment.access.accumulate.get() as usize;
@@ -312,6 +308,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
 
     /// Reads what the gradient needs, if workers read from snapshots.
     pub fn read(&mut self) {
+        in_order(Act::Read, || ());
         if let Some((gauge, overlap)) = &mut self.gauge {
             gauge.read(&self.worker, self.touched, overlap);
         }
@@ -358,6 +355,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
 
     /// Applies the gradient that was computed last.
     pub fn write(&mut self) {
+        in_order(Act::Write, || ());
         self.begin_update();
         self.apply();
         self.worker.merge_share();
@@ -378,6 +376,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
     /// Writes the summed gradients that are still held back. To be called once, when
     /// there is nothing more to draw, under the same guard as [`Stepper::write`].
     pub fn finish(&mut self) {
+        in_order(Act::Finish, || ());
         if self.since_sums > 0 {
             self.gradient.clear();
             self.step.writes_sums = true;
@@ -391,6 +390,17 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
     #[must_use]
     pub fn index(&self) -> usize {
         self.worker.index()
+    }
+
+    /// Sees to it that there are examples to draw; false when the segment has no more.
+    fn has_more(&mut self) -> bool {
+        if self.claimed.is_empty() {
+            match self.segment.claim() {
+                Some(claimed) => self.claimed = claimed,
+                None => return false,
+            }
+        }
+        !self.segment.is_stopped()
     }
 
     fn apply(&mut self) {

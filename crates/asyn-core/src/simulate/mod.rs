@@ -5,12 +5,17 @@
 //! change under it and an addition can be lost, as on a machine with as many cores as workers.
 //! Which worker runs follows from a virtual clock that each access and each computation moves
 //! on ([`CostModel`]). The same settings give the same weights, to the bit.
+//!
+//! The turns of a simulated run can be kept and given to another simulation, and so can what the
+//! workers of a run on real threads did, act by act ([`Recorded`], [`Replayed`]).
 
 mod lines;
+mod record;
 mod scheduler;
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use parking_lot::Mutex;
 
@@ -21,8 +26,10 @@ use crate::shared::SharedWeights;
 use crate::strategy::Strategy;
 use crate::update::Update;
 use crate::worker::Read;
-pub(crate) use scheduler::TakenSeat;
-use scheduler::{Scheduler, Seat};
+pub(crate) use record::in_order;
+pub use record::{Act, Acts, Recorded, Replayed};
+use record::{Recorder, TakenPlace};
+use scheduler::{Scheduler, Seat, TakenSeat};
 
 /// How many workers can be simulated.
 pub const MOST_WORKERS: usize = 256;
@@ -53,6 +60,16 @@ impl Default for CostModel {
     fn default() -> Self {
         Self { load: 1.0, store: 1.0, miss: 17.0, compute: 4.7, grain: 1000.0 }
     }
+}
+
+/// A stretch of a simulated run in which one worker ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The number of the worker.
+    pub worker: usize,
+    /// At how many points it could have handed over, and at the last of them did: each access,
+    /// computation, sleep and wait is one, and so is its end.
+    pub points: u64,
 }
 
 /// What a simulation counted.
@@ -99,6 +116,19 @@ pub struct Simulated<S> {
     inner: S,
     cost: CostModel,
     report: Mutex<SimulationReport>,
+    tape: Mutex<Tape>,
+}
+
+/// What decides the turns of a simulation, and whether they are kept.
+#[derive(Debug, Default)]
+enum Tape {
+    /// The clocks decide.
+    #[default]
+    Off,
+    /// The clocks decide, and the turns of each segment are kept.
+    Record(Vec<Vec<Turn>>),
+    /// The turns of each segment are given.
+    Replay { segments: IntoIter<Vec<Turn>>, has_strayed: bool },
 }
 
 impl<S> Simulated<S> {
@@ -122,7 +152,39 @@ impl<S> Simulated<S> {
                 return Err(Error::Setting { setting, expected, actual: value.to_string() });
             }
         }
-        Ok(Self { inner, cost, report: Mutex::default() })
+        Ok(Self { inner, cost, report: Mutex::default(), tape: Mutex::default() })
+    }
+
+    /// Keeps the turns of every segment.
+    #[must_use]
+    pub fn recorded(self) -> Self {
+        Self { tape: Mutex::new(Tape::Record(Vec::new())), ..self }
+    }
+
+    /// Runs the workers in these turns, one list a segment, instead of those that follow from the
+    /// costs. The weights are then those of the run that was recorded, to the bit, if model,
+    /// examples and settings are the same; costs need not be.
+    #[must_use]
+    pub fn replaying(self, segments: Vec<Vec<Turn>>) -> Self {
+        let tape = Tape::Replay { segments: segments.into_iter(), has_strayed: false };
+        Self { tape: Mutex::new(tape), ..self }
+    }
+
+    /// Returns the turns of each segment of a recorded run; nothing for another one.
+    pub fn into_turns(self) -> Vec<Vec<Turn>> {
+        match self.tape.into_inner() {
+            Tape::Record(segments) => segments,
+            Tape::Off | Tape::Replay { .. } => Vec::new(),
+        }
+    }
+
+    /// Returns whether the turns that were given turned out to be those of another run. The
+    /// clocks then decided the rest.
+    pub fn has_strayed(&self) -> bool {
+        match &*self.tape.lock() {
+            Tape::Replay { segments, has_strayed } => *has_strayed || segments.len() > 0,
+            Tape::Off | Tape::Record(_) => false,
+        }
     }
 
     /// Returns what was counted in all segments so far.
@@ -155,12 +217,23 @@ impl<S: Strategy> Strategy for Simulated<S> {
     ) {
         let mut tables = vec![segment.weights];
         tables.extend(segment.update.tables(segment.state));
-        let scheduler = Scheduler::new(lanes.len(), self.cost);
+        let mut tape = self.tape.lock();
+        let script = match &mut *tape {
+            Tape::Replay { segments, .. } => Some(segments.next().unwrap_or_default()),
+            Tape::Off | Tape::Record(_) => None,
+        };
+        let keeps_turns = matches!(&*tape, Tape::Record(_));
+        let scheduler = Scheduler::new(lanes.len(), self.cost, script, keeps_turns);
         Scheduler::install(Some(scheduler.clone()));
         let traced = Traced::new(tables);
         self.inner.run(segment, lanes);
         drop(traced);
         self.report.lock().add(&scheduler.report());
+        match &mut *tape {
+            Tape::Off => {}
+            Tape::Record(segments) => segments.push(scheduler.take_turns()),
+            Tape::Replay { has_strayed, .. } => *has_strayed |= scheduler.has_strayed(),
+        }
     }
 }
 
@@ -205,19 +278,25 @@ impl Drop for Traced<'_> {
     }
 }
 
-/// A simulation in which a thread can take part.
+/// A simulation or a recording in which a thread can take part.
 #[derive(Debug, Clone)]
-pub(crate) struct Simulation(Option<Arc<Scheduler>>);
+pub(crate) struct Simulation {
+    scheduler: Option<Arc<Scheduler>>,
+    recorder: Option<Recorder>,
+}
 
 impl Simulation {
-    /// Returns the simulation that this thread has started, if it has.
+    /// Returns the simulation and the recording that this thread has started, if it has.
     pub(crate) fn current() -> Self {
-        Self(Scheduler::installed())
+        Self { scheduler: Scheduler::installed(), recorder: record::installed() }
     }
 
     /// Takes part as worker `index`; returns when that worker may run.
-    pub(crate) fn join(&self, index: usize) -> Option<TakenSeat> {
-        self.0.as_ref().map(|scheduler| Seat::take(Arc::clone(scheduler), index))
+    pub(crate) fn join(&self, index: usize) -> (Option<TakenSeat>, Option<TakenPlace>) {
+        let seat =
+            self.scheduler.as_ref().map(|scheduler| Seat::take(Arc::clone(scheduler), index));
+        let place = self.recorder.as_ref();
+        (seat, place.map(|recorder| record::take_place(Arc::clone(recorder), index)))
     }
 }
 

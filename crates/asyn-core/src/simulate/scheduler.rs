@@ -3,15 +3,18 @@
 //! Every worker has a clock. The worker whose clock is earliest runs, and goes on until it is
 //! ahead of the next one by the grain; then it hands over and sleeps. Ties go to the
 //! one that has run least recently. What runs is therefore a function of the costs alone.
+//!
+//! A script of turns can take the place of the clocks, which then go on but decide nothing.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::lines::Lines;
-use super::{CostModel, SimulationReport};
+use super::{CostModel, SimulationReport, Turn};
 use crate::shared::trace::{self, Kind};
 
 thread_local! {
@@ -33,12 +36,28 @@ pub(super) struct Scheduler {
 struct State {
     workers: Vec<Clock>,
     running: usize,
-    /// The running worker hands over when its clock passes this.
-    horizon: f64,
+    /// At how many points the running worker could have handed over in its turn.
+    points: u64,
+    limit: Limit,
+    /// The turns that are left to follow.
+    script: IntoIter<Turn>,
+    /// Set when the script could not be followed.
+    has_strayed: bool,
+    /// The turns so far, if they are kept.
+    turns: Option<Vec<Turn>>,
     /// Set when a worker found that nobody can go on.
     stuck: bool,
     lines: Lines,
     report: SimulationReport,
+}
+
+/// When the running worker hands over.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// When its clock passes this.
+    Clock(f64),
+    /// At this point of its turn.
+    Points(u64),
 }
 
 #[derive(Debug, Clone)]
@@ -61,16 +80,30 @@ enum Status {
 }
 
 impl Scheduler {
-    pub(super) fn new(n_workers: usize, cost: CostModel) -> Arc<Self> {
+    /// Makes a scheduler that follows `script`, if there is one, and `cost` otherwise.
+    pub(super) fn new(
+        n_workers: usize,
+        cost: CostModel,
+        script: Option<Vec<Turn>>,
+        keeps_turns: bool,
+    ) -> Arc<Self> {
         let clock = Clock { time: 0.0, status: Status::Ready, loads: 0, ran_at: 0 };
-        let state = State {
+        let is_scripted = script.is_some();
+        let mut state = State {
             workers: vec![clock; n_workers],
             running: 0,
-            horizon: cost.grain,
+            points: 0,
+            limit: Limit::Clock(cost.grain),
+            script: script.unwrap_or_default().into_iter(),
+            has_strayed: false,
+            turns: keeps_turns.then(Vec::new),
             stuck: false,
             lines: Lines::new(n_workers),
             report: SimulationReport::default(),
         };
+        if is_scripted {
+            state.follow_script();
+        }
         let turns = (0..n_workers).map(|_| Condvar::new()).collect();
         Arc::new(Self { state: Mutex::new(state), turns, cost })
     }
@@ -83,6 +116,17 @@ impl Scheduler {
     /// Returns the simulation in which workers that this thread starts are to run.
     pub(super) fn installed() -> Option<Arc<Self>> {
         SIMULATION.with_borrow(Clone::clone)
+    }
+
+    /// Hands over the turns that were kept.
+    pub(super) fn take_turns(&self) -> Vec<Turn> {
+        self.state.lock().turns.take().unwrap_or_default()
+    }
+
+    /// Returns whether there was a script that could not be followed to its end.
+    pub(super) fn has_strayed(&self) -> bool {
+        let state = self.state.lock();
+        state.has_strayed || state.script.len() > 0
     }
 
     /// Returns what was counted, with the time of the last worker.
@@ -103,13 +147,49 @@ impl State {
             if key.is_none_or(|key| key == awaited) {
                 worker.status = Status::Ready;
                 worker.time = worker.time.max(now);
-                self.horizon = self.horizon.min(worker.time + grain);
+                if let Limit::Clock(horizon) = &mut self.limit {
+                    *horizon = horizon.min(worker.time + grain);
+                }
             }
         }
     }
 
-    /// Hands over to the earliest worker that can go on. Returns false if there is none.
+    /// Hands over to the worker whose turn it is, of those that can go on. Returns false if there
+    /// is none.
     fn choose(&mut self, grain: f64) -> bool {
+        let before = self.running;
+        let found = match self.limit {
+            Limit::Points(_) => self.follow_script() || self.follow_clocks(grain),
+            Limit::Clock(_) => self.follow_clocks(grain),
+        };
+        if !found || self.running != before {
+            let turn = Turn { worker: before, points: self.points };
+            self.turns.iter_mut().for_each(|turns| turns.push(turn));
+            self.points = 0;
+        }
+        found
+    }
+
+    /// Chooses the worker that is next in the script. Returns false if it cannot go on.
+    fn follow_script(&mut self) -> bool {
+        let ready = self.script.next().filter(|turn| {
+            self.workers.get(turn.worker).is_some_and(|worker| worker.status == Status::Ready)
+        });
+        match ready {
+            Some(Turn { worker, points }) => {
+                self.running = worker;
+                self.limit = Limit::Points(points);
+                true
+            }
+            None => {
+                self.has_strayed |= self.workers.iter().any(|worker| worker.status != Status::Done);
+                false
+            }
+        }
+    }
+
+    /// Chooses the earliest worker. Returns false if none can go on.
+    fn follow_clocks(&mut self, grain: f64) -> bool {
         let mut first: Option<usize> = None;
         let mut second = f64::INFINITY;
         for (index, worker) in self.workers.iter().enumerate() {
@@ -128,7 +208,7 @@ impl State {
         }
         let Some(first) = first else { return false };
         self.running = first;
-        self.horizon = second + grain;
+        self.limit = Limit::Clock(second + grain);
         true
     }
 }
@@ -211,6 +291,7 @@ impl Seat {
     /// Lets the others run until one of them wakes those that wait for `key`.
     pub(super) fn wait(&self, key: usize) {
         let mut state = self.scheduler.state.lock();
+        state.points += 1;
         state.workers[self.index].status = Status::Waiting(key);
         self.hand_over(&mut state);
     }
@@ -220,14 +301,17 @@ impl Seat {
         self.scheduler.state.lock().wake_all(self.index, Some(key), self.scheduler.cost.grain);
     }
 
-    /// Lets time pass for this worker. What takes no time is not interrupted.
+    /// Lets time pass for this worker. By the clocks, what takes no time is not interrupted.
     fn advance(&self, state: &mut MutexGuard<'_, State>, nanoseconds: f64) {
-        if nanoseconds > 0.0 {
-            let worker = &mut state.workers[self.index];
-            worker.time += nanoseconds;
-            if worker.time >= state.horizon {
-                self.hand_over(state);
-            }
+        state.points += 1;
+        state.workers[self.index].time += nanoseconds;
+        let now = state.workers[self.index].time;
+        let is_over = match state.limit {
+            Limit::Clock(horizon) => nanoseconds > 0.0 && now >= horizon,
+            Limit::Points(last) => state.points >= last,
+        };
+        if is_over {
+            self.hand_over(state);
         }
     }
 
@@ -252,6 +336,7 @@ impl Seat {
 
     fn leave(&self) {
         let mut state = self.scheduler.state.lock();
+        state.points += 1;
         state.workers[self.index].status = Status::Done;
         // A worker that ends, or panics, may be what others wait for.
         state.wake_all(self.index, None, self.scheduler.cost.grain);
