@@ -32,6 +32,8 @@ pub(crate) enum Verb {
     /// Trains a model.
     #[command(subcommand)]
     Train(TrainVerb),
+    /// Repeats a recorded run in the same order, one worker at a time.
+    Replay(ReplayArgs),
     /// Labels a column file with a model.
     Tag(TagArgs),
     /// Scores the last two columns of a file, gold and predicted, as conlleval does.
@@ -129,6 +131,10 @@ pub(crate) struct CrfArgs {
     #[arg(long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) resume: Option<PathBuf>,
+    /// Keeps the order in which the workers ran, for asyn replay.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    #[serde(skip)]
+    pub(crate) record: Option<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) advanced: AdvancedArgs,
@@ -198,6 +204,25 @@ pub(crate) struct AdvancedArgs {
     /// Examples between two quiet points, where a run can be stopped.
     #[arg(long, value_name = "N")]
     segment: Option<NonZeroUsize>,
+}
+
+/// The flags of `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  asyn train crf train.txt -m chunker.safetensors --record run.rec
+  asyn replay run.rec
+  asyn replay run.rec --train copy/train.txt --model again.safetensors")]
+pub(crate) struct ReplayArgs {
+    /// A recording that train --record made.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where the training file is now [default: where it was].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) train: Option<PathBuf>,
+    /// Where the model of the replay is written [default: nowhere].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
 }
 
 /// The flags of `tag`.

@@ -4,6 +4,7 @@
 //! `table.1` and so on the tables of the update rule, `best` the weights of the best pass. Numbers
 //! stand in the string map in decimal digits that read back as the same bits.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +30,14 @@ pub(crate) struct Best {
     pub(crate) pass: u32,
     pub(crate) score: DevScore,
     pub(crate) weights: SharedWeights,
+}
+
+impl Best {
+    /// Returns what a model file says about the score.
+    pub(crate) fn describe(&self) -> String {
+        let Self { pass, score, .. } = self;
+        format!("F1 {:.2}, accuracy {:.2} after pass {pass}", score.f1, score.accuracy)
+    }
 }
 
 impl Fingerprint {
@@ -60,13 +69,19 @@ impl Fingerprint {
         }
     }
 
-    fn check(&self, file: &ModelFile, folder: &Path) -> Result<(), Failure> {
+    /// Returns the facts by name, to be kept.
+    pub(crate) fn facts(&self) -> BTreeMap<String, String> {
+        self.facts.iter().map(|(what, fact)| ((*what).to_owned(), fact.clone())).collect()
+    }
+
+    /// Refuses facts that were kept with a run, in the file or folder `run`, of another model.
+    pub(crate) fn check(&self, kept: &BTreeMap<String, String>, run: &Path) -> Result<(), Failure> {
         for (what, here) in &self.facts {
-            let there = file.metadata.get(*what).map_or("", String::as_str);
+            let there = kept.get(*what).map_or("", String::as_str);
             if there != here {
-                let folder = folder.to_owned();
+                let run = run.to_owned();
                 let (there, here) = (abbreviated(there), abbreviated(here));
-                return Err(Failure::OtherModel { folder, what, there, here });
+                return Err(Failure::OtherModel { run, what, there, here });
             }
         }
         Ok(())
@@ -81,10 +96,8 @@ pub(crate) fn save(
     fingerprint: &Fingerprint,
 ) -> Result<(), Failure> {
     let mut file = ModelFile::new(KIND);
+    file.metadata.extend(fingerprint.facts());
     let mut note = |name: &str, value: String| file.metadata.insert(name.to_owned(), value);
-    for (what, fact) in &fingerprint.facts {
-        note(what, fact.clone());
-    }
     let scalars: Vec<String> = checkpoint.scalars.iter().map(ToString::to_string).collect();
     let (loss, examples, steps) = checkpoint.partial;
     note("pass", checkpoint.pass.to_string());
@@ -116,7 +129,7 @@ pub(crate) fn load(
 ) -> Result<(Checkpoint, Option<Best>), Failure> {
     let path = folder.checkpoint();
     let mut file = ModelFile::load(&path, KIND)?;
-    fingerprint.check(&file, folder.path())?;
+    fingerprint.check(&file.metadata, folder.path())?;
     let unfit = |name| asyn::data::Error::Model {
         name: path.display().to_string(),
         fault: ModelFault::Content { name },

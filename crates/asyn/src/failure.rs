@@ -31,9 +31,15 @@ pub(crate) enum Failure {
     /// The settings of a run directory cannot be understood.
     #[error("{}: expected the settings of a run", path.display())]
     Settings { path: PathBuf, source: toml::de::Error },
-    /// A run directory holds the run of another model.
-    #[error("{}: the run is of another model: {what} {there}, not {here}", folder.display())]
-    OtherModel { folder: PathBuf, what: &'static str, there: String, here: String },
+    /// A run directory or a recording holds the run of another model.
+    #[error("{}: the run is of another model: {what} {there}, not {here}", run.display())]
+    OtherModel { run: PathBuf, what: &'static str, there: String, here: String },
+    /// A recording cannot be replayed.
+    #[error("{}: {fault}", path.display())]
+    Recording { path: PathBuf, fault: String },
+    /// A replay did not end as the run did, though it should have.
+    #[error("the recording does not lead to the end of its run")]
+    Strayed,
     /// The page of a run could not be made.
     #[error(transparent)]
     Report(#[from] asyn_report::Error),
@@ -56,7 +62,10 @@ impl Failure {
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Asyn(asyn::Error::Data(error)) => data_status(error),
-            Self::Asyn(asyn::Error::Model(_)) | Self::Settings { .. } => DATA,
+            Self::Asyn(asyn::Error::Model(_))
+            | Self::Settings { .. }
+            | Self::Recording { .. }
+            | Self::Strayed => DATA,
             Self::Asyn(asyn::Error::Training(error)) => match error {
                 asyn::core::Error::Setting { .. } | asyn::core::Error::Conflict { .. } => USAGE,
                 _ => FAILED,

@@ -19,6 +19,8 @@ mod interrupt;
 mod machine;
 mod plan;
 mod progress;
+mod recording;
+mod replay;
 mod report;
 mod run_folder;
 mod settings;
@@ -55,6 +57,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
     }
     match verb {
         Verb::Train(TrainVerb::Crf(args)) => train::run(args, talk, started),
+        Verb::Replay(args) => replay::run(args, talk),
         Verb::Tag(args) => tag::run(args, talk),
         Verb::Eval(args) => eval::run(args),
         Verb::Info(args) => info::run(args),

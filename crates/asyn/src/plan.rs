@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use asyn::core::simulate::{CostModel, Simulated, SimulationReport};
+use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated, SimulationReport};
 use asyn::core::{
     Adf, AsynGrad, Averaging, Checkpoint, Outcome, Read, Replicas, Sampling, Schedule, Serial, Sgd,
     Strategy, Trainer, Update, Write,
@@ -19,6 +19,7 @@ use crate::choice::{
 };
 use crate::failure::Failure;
 use crate::progress::Talk;
+use crate::recording::{Events, Tape};
 use crate::settings::Settings;
 use crate::watch::Watch;
 
@@ -125,19 +126,20 @@ fn find_template(name: &str) -> Result<Template, Failure> {
     Ok(Template::parse(name, &text)?)
 }
 
-/// Trains, or goes on from a checkpoint.
+/// Trains, or goes on from a checkpoint, in an order that may be kept or given.
 pub(crate) fn train(
     settings: &Settings,
     data: &mut Data,
     checkpoint: Option<&Checkpoint>,
     watch: &mut Watch,
+    tape: &mut Tape,
 ) -> Result<Outcome, Failure> {
     let run = Run { settings, data, checkpoint, watch };
     match settings.strategy {
-        StrategyChoice::Serial => run.with_clock(Serial),
-        StrategyChoice::Asyngrad => run.with_clock(AsynGrad),
-        StrategyChoice::Locked => run.with_clock(Locked),
-        StrategyChoice::RoundRobin => run.with_clock(RoundRobin),
+        StrategyChoice::Serial => run.with_tape(Serial, tape),
+        StrategyChoice::Asyngrad => run.with_tape(AsynGrad, tape),
+        StrategyChoice::Locked => run.with_tape(Locked, tape),
+        StrategyChoice::RoundRobin => run.with_tape(RoundRobin, tape),
         StrategyChoice::Minibatch => run.with_strategy(Minibatch::default()),
     }
 }
@@ -164,16 +166,44 @@ impl Run<'_> {
     }
 
     /// Runs a strategy on real threads, or on simulated ones if that is asked for.
-    fn with_clock(self, strategy: impl Strategy) -> Result<Outcome, Failure> {
-        let settings = self.settings;
-        if !settings.simulate {
-            return self.with_strategy(strategy);
+    fn with_tape(self, strategy: impl Strategy, tape: &mut Tape) -> Result<Outcome, Failure> {
+        if self.settings.simulate {
+            return self.simulated(strategy, tape);
         }
-        let cost = settings.cost.map_or_else(CostModel::default, |cost| cost.0);
+        match std::mem::take(tape) {
+            Tape::Off => self.with_strategy(strategy),
+            Tape::Record => {
+                let recorded = Recorded::new(strategy);
+                let outcome = self.with_strategy(&recorded)?;
+                *tape = Tape::Given(Events::Acts(recorded.into_acts()));
+                Ok(outcome)
+            }
+            Tape::Given(Events::Acts(acts)) => {
+                let replayed = Replayed::new(strategy, acts);
+                let outcome = self.with_strategy(&replayed)?;
+                check_end(outcome, replayed.has_strayed())
+            }
+            Tape::Given(Events::Turns(_)) => Err(Failure::Strayed),
+        }
+    }
+
+    fn simulated(self, strategy: impl Strategy, tape: &mut Tape) -> Result<Outcome, Failure> {
+        let cost = self.settings.cost.map_or_else(CostModel::default, |cost| cost.0);
         let simulated = Simulated::new(strategy, cost).map_err(asyn::Error::from)?;
+        let keeps_turns = matches!(tape, Tape::Record);
+        let simulated = match std::mem::take(tape) {
+            Tape::Off => simulated,
+            Tape::Record => simulated.recorded(),
+            Tape::Given(Events::Turns(turns)) => simulated.replaying(turns),
+            Tape::Given(Events::Acts(_)) => return Err(Failure::Strayed),
+        };
         let talk = self.watch.talk();
         let outcome = self.with_strategy(&simulated)?;
         talk.say(&describe(&simulated.report()));
+        let outcome = check_end(outcome, simulated.has_strayed())?;
+        if keeps_turns {
+            *tape = Tape::Given(Events::Turns(simulated.into_turns()));
+        }
         Ok(outcome)
     }
 
@@ -214,6 +244,11 @@ impl Run<'_> {
         };
         Ok(outcome?)
     }
+}
+
+/// Refuses the end of a replay that was not stopped and yet did other things than its run.
+fn check_end(outcome: Outcome, has_strayed: bool) -> Result<Outcome, Failure> {
+    if has_strayed && !outcome.stopped { Err(Failure::Strayed) } else { Ok(outcome) }
 }
 
 /// Says what a simulation counted.

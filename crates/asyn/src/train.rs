@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::machine;
 use crate::plan::{self, Data};
 use crate::progress::Talk;
+use crate::recording::{Ending, Header, Recording, Tape};
 use crate::report::write_report;
 use crate::run_folder::{RunFolder, check_target};
 use crate::settings::Settings;
@@ -28,7 +29,11 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         (None, Some(path)) => Some(RunFolder::of_run(path)),
         (None, None) => None,
     };
-    if let Some(path) = &settings.model {
+    if args.record.is_some() && settings.strategy == StrategyChoice::Minibatch {
+        let problem = "minibatch cannot be recorded: it is the same every time";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
+    for path in settings.model.iter().chain(&args.record) {
         check_target(path)?;
     }
     let mut data = Data::load(&mut settings, talk)?;
@@ -46,21 +51,34 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
     }
 
     let first_pass = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.pass);
-    let outcome = plan::train(&settings, &mut data, checkpoint.as_ref(), &mut watch)?;
+    let mut tape = if args.record.is_some() { Tape::Record } else { Tape::Off };
+    let outcome = plan::train(&settings, &mut data, checkpoint.as_ref(), &mut watch, &mut tape)?;
     let (manner, best, mut log) = watch.finish()?;
     let passes = first_pass.max(outcome.passes.last().map_or(0, |report| report.pass));
+    let stopped = outcome.stopped && passes < settings.passes;
+    match (&args.record, tape) {
+        (Some(path), Tape::Given(_)) if stopped => talk.warn(&format!(
+            "stopped: {} is not written, only whole runs are recorded",
+            path.display()
+        )),
+        (Some(path), Tape::Given(events)) => {
+            let fingerprint = Fingerprint::new(data.tagger.encoder(), &data.examples);
+            let dev_f1 = best.as_ref().map(|best| best.score.f1);
+            let end = Ending::new(&data.tagger.weights().to_vec(), dev_f1);
+            let header = Header::new(&settings, fingerprint.facts(), end);
+            Recording { header, events }.save(path)?;
+        }
+        _ => {}
+    }
     let mut about = about(&settings, &data, &manner, passes);
-    let best = best.map(|Best { pass, score, weights }| {
+    let best = best.map(|best| {
+        about.insert("dev".to_owned(), best.describe());
+        let Best { pass, score, weights } = best;
         *data.tagger.weights_mut() = weights;
-        about.insert(
-            "dev".to_owned(),
-            format!("F1 {:.2}, accuracy {:.2} after pass {pass}", score.f1, score.accuracy),
-        );
         (pass, score)
     });
     save(&settings, folder.as_ref(), &data.tagger, &about, talk)?;
 
-    let stopped = outcome.stopped && passes < settings.passes;
     let time_before = checkpoint.map_or(Duration::ZERO, |checkpoint| checkpoint.train_time);
     let train_time = outcome.passes.last().map_or(time_before, |report| report.total_train_time);
     log.write(&Event::End {
@@ -107,7 +125,12 @@ fn open_log(
 }
 
 /// Returns what a model file says about its model. Nothing in it changes from run to run.
-fn about(settings: &Settings, data: &Data, manner: &str, passes: u32) -> BTreeMap<String, String> {
+pub(crate) fn about(
+    settings: &Settings,
+    data: &Data,
+    manner: &str,
+    passes: u32,
+) -> BTreeMap<String, String> {
     let settings = settings.of_model();
     let training = format!(
         "{}: {} sentences, {} tokens",
@@ -126,7 +149,7 @@ fn about(settings: &Settings, data: &Data, manner: &str, passes: u32) -> BTreeMa
 }
 
 /// Writes the model wherever it is wanted.
-fn save(
+pub(crate) fn save(
     settings: &Settings,
     folder: Option<&RunFolder>,
     tagger: &Tagger,

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod place;
+mod replay;
 mod resume;
 mod tagging;
 mod training;
