@@ -116,8 +116,9 @@ impl<S: Strategy> Strategy for Recorded<S> {
     ) {
         let recorder = Recorder::default();
         RECORDER.set(Some(Arc::clone(&recorder)));
+        let installed = Installed;
         self.inner.run(segment, lanes);
-        RECORDER.set(None);
+        drop(installed);
         let acts = std::mem::take(&mut *recorder.lock());
         self.segments.lock().push(acts);
     }
@@ -163,6 +164,15 @@ impl<S: Strategy> Strategy for Replayed<S> {
         }
         let n_done: u64 = lanes.iter().map(|lane| lane.tally.examples).sum();
         state.has_strayed |= n_done != segment.order.len() as u64;
+    }
+}
+
+/// Makes workers that this thread starts note nothing more when dropped.
+struct Installed;
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        RECORDER.set(None);
     }
 }
 
