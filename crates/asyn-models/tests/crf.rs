@@ -16,6 +16,10 @@ use asyn_models::{Crf, CrfShape, Marginals};
 use asyn_testing::chain::Chain;
 use asyn_testing::gradient_of;
 
+use reference::{N_ATTRIBUTES, gold, sentence};
+
+mod reference;
+
 /// A model of the given shape with random weights of about `size`.
 struct Fixture {
     crf: Crf,
@@ -24,7 +28,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(n_labels: usize, n_rich: usize, transitions: bool, size: f32, seed: u64) -> Self {
-        let shape = CrfShape { n_labels, n_attributes: 12, n_rich, transitions };
+        let shape = CrfShape { n_labels, n_attributes: N_ATTRIBUTES, n_rich, transitions };
         let crf = Crf::new(shape).unwrap();
         let mut weights = SharedWeights::zeroed(crf.layout().len());
         let mut random = SplitMix64::stream(seed, Purpose::InitialWeights, 0, 0);
@@ -37,58 +41,18 @@ impl Fixture {
         Self { crf, weights: weights.to_vec() }
     }
 
-    /// Weights as `f64` scores of a chain.
     fn chain(&self, weights: &[f64], sentence: &Encoded) -> Chain {
-        let n = self.crf.shape().n_labels;
-        let layout = self.crf.layout();
-        let place = |name: &str| layout.tensors().iter().find(|t| t.name == name);
-        let row = |tensor: &asyn_core::Tensor, row: usize, at: usize| {
-            weights[tensor.start + row * (tensor.dim().1.next_multiple_of(8)) + at]
-        };
-        let (node, edge) = (place("node").unwrap(), place("edge").unwrap());
-        let len = sentence.n_tokens();
-        let attributes = |token: usize| sentence.attributes_of(token).iter().map(|&a| a as usize);
-        let nodes = (0..len)
-            .map(|t| (0..n).map(|y| attributes(t).map(|a| row(node, a, y)).sum()).collect())
-            .collect();
-        let edge_score = |t: usize, p: usize, y: usize| {
-            let plain = weights[edge.start + p * n + y];
-            let rich: f64 = place("rich").map_or(0.0, |rich| {
-                let active = attributes(t).filter(|&a| a < self.crf.shape().n_rich);
-                active.map(|a| row(rich, a, p * n + y)).sum()
-            });
-            plain + rich
-        };
-        let edges = (0..len)
-            .map(|t| (0..n).map(|p| (0..n).map(|y| edge_score(t, p, y)).collect()).collect())
-            .collect();
-        Chain { nodes, edges }
+        reference::chain(&self.crf, weights, sentence)
     }
 
     fn reference_loss(&self, weights: &[f64], sentence: &Encoded) -> f64 {
         let chain = self.chain(weights, sentence);
-        let gold: Vec<usize> = sentence.labels.iter().map(|&y| usize::from(y)).collect();
-        chain.forward_backward().log_z - chain.score(&gold)
+        chain.forward_backward().log_z - chain.score(&gold(sentence))
     }
 }
 
 fn as_f64(weights: &[f32]) -> Vec<f64> {
     weights.iter().copied().map(f64::from).collect()
-}
-
-/// A random sentence; attributes ascending, sometimes twice in a token, sometimes none.
-fn sentence(len: usize, n_labels: usize, seed: u64) -> Encoded {
-    let mut random = SplitMix64::stream(seed, Purpose::Calibration, 0, 0);
-    let mut encoded = Encoded { attributes: vec![], offsets: vec![0], labels: vec![] };
-    for _ in 0..len {
-        let mut attributes: Vec<u32> =
-            (0..random.below(6)).map(|_| random.below(12) as u32).collect();
-        attributes.sort_unstable();
-        encoded.attributes.extend(attributes);
-        encoded.offsets.push(encoded.attributes.len() as u32);
-        encoded.labels.push(random.below(n_labels as u64) as u16);
-    }
-    encoded
 }
 
 #[test]
