@@ -6,7 +6,7 @@
 
 use asyn_core::Model;
 use asyn_core::theory::{FullObjective, Lbfgs, Stop};
-use asyn_data::Encoded;
+use asyn_data::{Encoded, Encoder, Template, VocabularyOptions, planted};
 use asyn_models::{Crf, CrfShape};
 
 use reference::{N_ATTRIBUTES, chain, gold, place, sentence, tensor};
@@ -91,9 +91,7 @@ fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     for column in 0..n {
         for row in column + 1..n {
             let factor = a[row][column] / a[column][column];
-            for k in column..n {
-                a[row][k] -= factor * a[column][k];
-            }
+            (column..n).for_each(|k| a[row][k] -= factor * a[column][k]);
             b[row] -= factor * b[column];
         }
     }
@@ -109,7 +107,7 @@ fn norm(gradient: &[f64]) -> f64 {
 }
 
 /// Sentences whose labels are mostly the best ones of planted weights.
-fn planted(crf: &Crf) -> Vec<Encoded> {
+fn planted_labels(crf: &Crf) -> Vec<Encoded> {
     let weights: Vec<f64> = (0..crf.layout().len()).map(|at| (2.3 * at as f64).sin()).collect();
     (0..N_SENTENCES)
         .map(|i| {
@@ -132,7 +130,7 @@ fn the_minimum_of_a_crf_is_that_of_newton_in_f64() {
         transitions: true,
     };
     let crf = Crf::new(shape).unwrap();
-    let sentences = planted(&crf);
+    let sentences = planted_labels(&crf);
     let columns = |name: &str| {
         let tensor = tensor(&crf, name).unwrap();
         let (rows, columns) = tensor.dim();
@@ -168,4 +166,27 @@ fn the_minimum_of_a_crf_is_that_of_newton_in_f64() {
             assert!(error < within, "weight {at}: {} {}", minimum.point[at], expected[at]);
         }
     }
+}
+
+#[test]
+fn rounding_of_the_losses_does_not_end_the_descent_early() {
+    // In sentences of 24 tokens `log Z` is some hundred times the loss, which is rounded as
+    // coarsely: near the minimum no step lowers the value, though the gradient still tells where.
+    let corpus = planted::chunking(60, 1).corpus();
+    let template = Template::builtin("chunking").unwrap();
+    let options = VocabularyOptions { min_freq: 2, ..VocabularyOptions::default() };
+    let (encoder, sentences) = Encoder::build(&corpus, template, &options).unwrap();
+    let shape = CrfShape {
+        n_labels: encoder.labels().len(),
+        n_attributes: encoder.n_attributes(),
+        n_rich: 0,
+        transitions: true,
+    };
+    let crf = Crf::new(shape).unwrap();
+    let mut objective = FullObjective::new(&crf, &sentences, 0.5).unwrap();
+    let lbfgs = Lbfgs { tolerance: 1e-6 / 60f64.sqrt(), ..Lbfgs::default() };
+    let start = vec![0.0; crf.layout().len()];
+    let minimum = lbfgs.minimize(start, |w, gradient| objective.evaluate(w, gradient));
+    assert_eq!(minimum.stop, Stop::Tolerance, "{} left", minimum.gradient_norm);
+    assert!(minimum.evaluations < 2 * minimum.iterations, "{}", minimum.evaluations);
 }

@@ -17,8 +17,9 @@ use crate::worker::Worker;
 /// f64; the regulariser is f64 throughout. The model sees each weight rounded to f32, that is
 /// to 1 part in 2²⁴. The gradient is therefore that of a point up to `6·10⁻⁸ ‖w‖` away, and off
 /// by up to `6·10⁻⁸ q ‖w‖` for it, beside the rounding within each example, of which the mean
-/// over many keeps little. Values are good to about 7 digits, which is why
-/// [`Lbfgs`](super::Lbfgs) near the minimum goes by slopes.
+/// over many keeps little. Values are good to 7 digits of the sums that a loss is the difference
+/// of, for a CRF to about 6 of its own, which is why [`Lbfgs`](super::Lbfgs) near the minimum goes
+/// by slopes.
 ///
 /// # Examples
 ///
