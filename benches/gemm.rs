@@ -1,7 +1,7 @@
 //! Products of private rows with a live shared matrix, against the speed of the
 //! multiply-add units.
 //!
-//! Covers: `gemm`, `gemm_t` and `rank_update` on panels of 280 × 1120, for 1 to 64 rows,
+//! Covers: `gemm`, `gemm_t`, `rank_update` and `rank_adam_step` on panels of 280 × 1120, for 1 to 64 rows,
 //! with every instruction set of the processor. The table that is printed first gives
 //! each as a share of the peak, measured in turn with it; Criterion's figures follow.
 #![allow(unsafe_code, reason = "the peak is measured with intrinsics of one instruction set")]
@@ -10,7 +10,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use asyn_core::shared::{Isa, SharedWeights, isa};
+use asyn_core::shared::{AdamStep, Isa, SharedWeights, isa};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 use interleaved::Timing;
@@ -25,11 +25,14 @@ const N: usize = 1120;
 /// The numbers of input rows.
 const ROWS: [usize; 8] = [1, 2, 3, 4, 8, 16, 25, 64];
 /// The acts, in the order of [`Fixture::act`].
-const ACTS: [&str; 3] = ["gemm", "gemm_t", "rank_update"];
+const ACTS: [&str; 4] = ["gemm", "gemm_t", "rank_update", "rank_adam_step"];
+/// Steps so small that the weights stay what they are.
+const STEP: AdamStep = AdamStep { rate: 1e-9, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8 };
 
 /// The operands for `t` rows.
 struct Fixture {
     weights: SharedWeights,
+    moments: [SharedWeights; 2],
     t: usize,
     x: Vec<f32>,
     y: Vec<f32>,
@@ -43,7 +46,8 @@ impl Fixture {
             *weight = (i % 23) as f32 * 0.01 - 0.11;
         }
         let x = (0..t * K).map(|i| (i % 17) as f32 * 0.01 - 0.08).collect();
-        Self { weights, t, x, y: vec![0.0; t * N], dx: vec![0.0; t * K] }
+        let moments = [0; 2].map(|_| SharedWeights::with_isa(K * N, isa));
+        Self { weights, moments, t, x, y: vec![0.0; t * N], dx: vec![0.0; t * K] }
     }
 
     fn act(&mut self, act: usize) {
@@ -51,7 +55,11 @@ impl Fixture {
         match act {
             0 => w.gemm(&self.x, self.t, &mut self.y),
             1 => w.gemm_t(&self.y, self.t, &mut self.dx),
-            _ => w.rank_update(1e-9, &self.x, &self.y, self.t),
+            2 => w.rank_update(1e-9, &self.x, &self.y, self.t),
+            _ => {
+                let [m, v] = self.moments.each_ref().map(|moment| moment.panels(0, K, N));
+                w.rank_adam_step([&m, &v], &STEP, &self.x, &self.y, self.t);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! A result may differ from the loop by rounding only, and nothing outside the view may
 //! change.
 
-use asyn_core::shared::{Isa, SharedWeights};
+use asyn_core::shared::{AdamStep, Isa, SharedWeights};
 use proptest::prelude::*;
 
 /// Weights around the view under test, which must keep their values.
@@ -363,6 +363,55 @@ fn check_panels(isa: Isa, k: usize, n: usize, t: usize) {
     fixture.check(&w_sums);
 }
 
+/// Checks a step of Adam with the gradient of `t` rows.
+fn check_adam(isa: Isa, k: usize, n: usize, t: usize) {
+    let n_padded = n.next_multiple_of(16);
+    let len = k * n_padded;
+    let [mut w, mut m, mut v] = [1, 2, 3].map(|seed| Fixture::new(isa, 16, len, seed + k + n + t));
+    // Second moments are squares, and not so small that rounding decides the step.
+    v.before.iter_mut().for_each(|v| *v = *v * *v + 0.1);
+    v.weights.as_mut_slice().copy_from_slice(&v.before);
+    let (x, dy) = (values(t * k, 1), values(t * n_padded, 2));
+    let step = AdamStep { rate: 0.3, beta_1: 0.9, beta_2: 0.99, epsilon: 1e-3 };
+    let [rate, beta_1, beta_2, epsilon] =
+        [step.rate, step.beta_1, step.beta_2, step.epsilon].map(f64::from);
+
+    let mut gradient = vec![Sum::default(); len];
+    for r in 0..t {
+        for i in 0..k {
+            for j in 0..n_padded {
+                let at = (j / 16 * k + i) * 16 + j % 16;
+                gradient[at].add(product(x[r * k + i], dy[r * n_padded + j]));
+            }
+        }
+    }
+    let mut expected = [(); 3].map(|()| Vec::with_capacity(len));
+    for (at, g) in gradient.iter().enumerate() {
+        let [w, m, v] = [&w, &m, &v].map(|fixture| f64::from(fixture.original(len)[at]));
+        let first = Sum {
+            value: beta_1 * m + (1.0 - beta_1) * g.value,
+            size: beta_1 * m.abs() + (1.0 - beta_1) * g.size,
+        };
+        let second = Sum {
+            value: beta_2 * v + (1.0 - beta_2) * g.value * g.value,
+            size: beta_2 * v + 2.0 * (1.0 - beta_2) * g.size * g.size,
+        };
+        let root = second.value.sqrt();
+        // To first order, the errors of both moments are also in the step.
+        let change = rate * first.value / (root + epsilon);
+        let size = rate * first.size / root + change.abs() * second.size / second.value;
+        expected[0].push(Sum { value: w - change, size: w.abs() + size });
+        expected[1].push(first);
+        expected[2].push(second);
+    }
+
+    let moments = [&m.weights.panels(16, k, n), &v.weights.panels(16, k, n)];
+    w.weights.panels(16, k, n).rank_adam_step(moments, &step, &x, &dy, t);
+    w.check(&expected[0]);
+    m.check(&expected[1]);
+    v.check(&expected[2]);
+}
+
 #[test]
 fn products_with_panels_agree_for_every_tile() {
     for isa in supported() {
@@ -373,6 +422,7 @@ fn products_with_panels_agree_for_every_tile() {
                         continue;
                     }
                     check_panels(isa, k, n, t);
+                    check_adam(isa, k, n, t);
                 }
             }
         }
@@ -386,5 +436,6 @@ fn products_with_panels_agree_beyond_what_stays_near() {
     }
     for isa in supported() {
         check_panels(isa, 523, 390, 10);
+        check_adam(isa, 523, 390, 10);
     }
 }

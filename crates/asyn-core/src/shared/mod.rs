@@ -8,7 +8,7 @@
 //! | --------------- | ---------------------------------------------- | ----------------------------- |
 //! | [`WeightsView`] | `len` floats in a row, or a row-major matrix   | dot, add, gemv, gather, merge |
 //! | [`RowsView`]    | `n_rows × stride`, a table touched row by row  | sum, add, blend, copy rows    |
-//! | [`PanelView`]   | `⌈n / 16⌉ × k × 16`, a matrix in panels        | gemm, rank update             |
+//! | [`PanelView`]   | `⌈n / 16⌉ × k × 16`, a matrix in panels        | gemm, rank update, Adam step  |
 //!
 //! [`Lists`] of row ids let one call serve all tokens of a sentence. Every operation is a
 //! kernel that exists once for each instruction set ([`Isa`]); [`isa()`] is the set that
@@ -34,7 +34,7 @@ mod weights;
 
 pub use isa::{Isa, isa, isa_request};
 pub use lists::Lists;
-pub use panel::PanelView;
+pub use panel::{AdamStep, PanelView};
 pub use rows::RowsView;
 pub use view::WeightsView;
 pub use weights::SharedWeights;

@@ -12,11 +12,32 @@
 //! | `gemm`        | `Y = X W`         | `X`: `t × k`, `Y`: `t × N`            |
 //! | `gemm_t`      | `dX = dY Wᵀ`      | `dY`: `t × N`, `dX`: `t × k`          |
 //! | `rank_update` | `W += a Xᵀ dY`    | `X`: `t × k`, `dY`: `t × N`           |
+//! | `rank_adam_step` | a step of Adam with `Xᵀ dY` | the same                 |
 
 use std::fmt;
 
 use super::LINE;
 use super::kernel::{Kernels, PanelCells};
+
+/// The numbers of one step of Adam (Kingma and Ba, ICLR 2015).
+///
+/// With the gradient `g`, for each weight on its own,
+///
+/// ```text
+/// m ← β₁ m + (1 − β₁) g      v ← β₂ v + (1 − β₂) g²      w ← w − α m / (√v + ε)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// α, the step size with the correction for the bias of this step,
+    /// `√(1 − β₂ᵗ) / (1 − β₁ᵗ)` times the one that is meant.
+    pub rate: f32,
+    /// β₁, at least 0 and below 1.
+    pub beta_1: f32,
+    /// β₂, at least 0 and below 1.
+    pub beta_2: f32,
+    /// ε, above 0.
+    pub epsilon: f32,
+}
 
 /// A view of a shared matrix that is stored as panels of 16 columns.
 ///
@@ -24,8 +45,8 @@ use super::kernel::{Kernels, PanelCells};
 ///
 /// As for [`SharedWeights`](super::SharedWeights): products read the live weights, each
 /// on its own, relaxed; a large product may read one weight several times and see it
-/// change. [`rank_update`](Self::rank_update) loads, adds and stores; a concurrent
-/// store to the same weight may be lost.
+/// change. [`rank_update`](Self::rank_update) and [`rank_adam_step`](Self::rank_adam_step)
+/// load, add and store; a concurrent store to the same weight or moment may be lost.
 ///
 /// ```
 /// use asyn_core::shared::SharedWeights;
@@ -118,6 +139,41 @@ impl<'a> PanelView<'a> {
         self.assert_shapes(x, dy, t);
         // SAFETY: the kernels are supported and the shapes agree.
         unsafe { (self.kernels.rank_update)(&self.panels, a, x, dy, t) }
+    }
+
+    /// Takes a step of Adam with the gradient `Xᵀ dY`, for `t` rows of both, on this matrix and
+    /// its moments `[m, v]`, without a buffer for the gradient.
+    ///
+    /// ```
+    /// use asyn_core::shared::{AdamStep, SharedWeights};
+    ///
+    /// let [w, m, v] = [0; 3].map(|_| SharedWeights::zeroed(16));
+    /// let step = AdamStep { rate: 0.5, beta_1: 0.0, beta_2: 0.0, epsilon: 1e-8 };
+    /// let moments = [&m.panels(0, 1, 16), &v.panels(0, 1, 16)];
+    /// w.panels(0, 1, 16).rank_adam_step(moments, &step, &[3.0], &[2.0; 16], 1);
+    /// assert_eq!(w.to_vec(), [-0.5; 16]);
+    /// assert_eq!(v.to_vec(), [36.0; 16]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `x` is not `t × k`, `dy` is not `t × n_padded` or a moment has another shape.
+    pub fn rank_adam_step(
+        &self,
+        moments: [&PanelView<'_>; 2],
+        step: &AdamStep,
+        x: &[f32],
+        dy: &[f32],
+        t: usize,
+    ) {
+        self.assert_shapes(x, dy, t);
+        for moment in moments {
+            let (shape, own) = ((moment.k(), moment.n()), (self.k(), self.n()));
+            assert_eq!(shape, own, "a moment has another shape than the weights");
+        }
+        let wmv = [self.panels, moments[0].panels, moments[1].panels];
+        // SAFETY: the kernels are supported and the shapes agree.
+        unsafe { (self.kernels.rank_adam_step)(&wmv, step, x, dy, t) }
     }
 
     #[track_caller]

@@ -3,13 +3,16 @@
 use std::arch::asm;
 use std::arch::x86_64::{
     __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm_storeu_ps,
-    _mm256_add_ps, _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_hadd_ps,
-    _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps,
+    _mm256_add_ps, _mm256_castps256_ps128, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_hadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_sqrt_ps,
+    _mm256_storeu_ps, _mm256_sub_ps,
 };
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
-use super::{Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows};
+use super::{
+    AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+};
 use crate::shared::Isa;
 
 define_table!(Isa::Avx2, Pair<Ymm>, #[target_feature(enable = "avx2,fma")]);
@@ -147,6 +150,18 @@ impl Lanes for Ymm {
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: the caller runs on a processor with AVX2.
         Self(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX2.
+        Self(unsafe { _mm256_div_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX2.
+        Self(unsafe { _mm256_sqrt_ps(self.0) })
     }
 
     #[inline(always)]

@@ -3,14 +3,16 @@
 use std::arch::asm;
 use std::arch::x86_64::{
     __m512, _mm256_castpd_ps, _mm512_add_ps, _mm512_castps_pd, _mm512_castps512_ps256,
-    _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_reduce_add_ps,
-    _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_div_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
+    _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
 };
 use std::sync::atomic::AtomicU32;
 
 use super::avx2::Ymm;
 use super::lanes::Lanes;
-use super::{Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows};
+use super::{
+    AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+};
 use crate::shared::Isa;
 
 define_table!(Isa::Avx512, Zmm, #[target_feature(enable = "avx512f,avx512vl")]);
@@ -165,6 +167,18 @@ impl Lanes for Zmm {
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: the caller runs on a processor with AVX-512.
         Self(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX-512.
+        Self(unsafe { _mm512_div_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX-512.
+        Self(unsafe { _mm512_sqrt_ps(self.0) })
     }
 
     #[inline(always)]

@@ -44,6 +44,8 @@ pub(super) trait Lanes: Copy {
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
+    unsafe fn div(self, other: Self) -> Self;
+    unsafe fn sqrt(self) -> Self;
     /// Returns `self · factor + addend`.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Returns the sum of the floats.
@@ -101,6 +103,16 @@ impl Lanes for f32 {
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         self * other
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        self / other
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        f32::sqrt(self)
     }
 
     #[inline(always)]
@@ -182,6 +194,18 @@ impl<H: Lanes> Lanes for Pair<H> {
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: as the caller promises, for the instruction set of `H`.
         unsafe { Self(self.0.mul(other.0), self.1.mul(other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { Self(self.0.div(other.0), self.1.div(other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { Self(self.0.sqrt(), self.1.sqrt()) }
     }
 
     #[inline(always)]

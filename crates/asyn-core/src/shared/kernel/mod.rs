@@ -10,7 +10,7 @@
 
 use std::sync::atomic::AtomicU32;
 
-use super::Isa;
+use super::{AdamStep, Isa};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -79,6 +79,7 @@ pub(super) struct Kernels {
     pub(super) gemm_add: unsafe fn(&PanelCells<'_>, &[f32], usize, &mut [f32]),
     pub(super) gemm_t: unsafe fn(&PanelCells<'_>, &[f32], usize, &mut [f32]),
     pub(super) rank_update: unsafe fn(&PanelCells<'_>, f32, &[f32], &[f32], usize),
+    pub(super) rank_adam_step: unsafe fn(&[PanelCells<'_>; 3], &AdamStep, &[f32], &[f32], usize),
 }
 
 /// Defines `KERNELS`, the table of `$isa`: every operation compiled for vectors of type
@@ -111,6 +112,9 @@ macro_rules! define_table {
             gemm_t = panels::gemm_t(w: &PanelCells<'_>, dy: &[f32], t: usize, dx: &mut [f32]);
             rank_update = panels::rank_update(
                 w: &PanelCells<'_>, a: f32, x: &[f32], dy: &[f32], t: usize
+            );
+            rank_adam_step = panels::rank_adam_step(
+                wmv: &[PanelCells<'_>; 3], step: &AdamStep, x: &[f32], dy: &[f32], t: usize
             );
         }
     };

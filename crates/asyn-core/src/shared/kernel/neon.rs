@@ -4,14 +4,16 @@
 //! an assumption, as for the other vector kernels (see docs/memory-model.md).
 
 use std::arch::aarch64::{
-    float32x4_t, vaddq_f32, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmulq_f32, vst1q_f32,
-    vsubq_f32,
+    float32x4_t, vaddq_f32, vaddvq_f32, vdivq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmulq_f32,
+    vsqrtq_f32, vst1q_f32, vsubq_f32,
 };
 use std::arch::asm;
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
-use super::{Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows};
+use super::{
+    AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+};
 use crate::shared::Isa;
 
 define_table!(Isa::Neon, Pair<TwoQ>, #[target_feature(enable = "neon")]);
@@ -123,6 +125,18 @@ impl Lanes for TwoQ {
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: the caller runs on a processor with NEON.
         unsafe { Self(vmulq_f32(self.0, other.0), vmulq_f32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe { Self(vdivq_f32(self.0, other.0), vdivq_f32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe { Self(vsqrtq_f32(self.0), vsqrtq_f32(self.1)) }
     }
 
     #[inline(always)]

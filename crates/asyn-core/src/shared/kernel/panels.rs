@@ -1,6 +1,6 @@
 //! Kernels on a matrix `W` of `k × n`, stored as panels of `k × 16`.
 //!
-//! All three products are cut into tiles whose sums stay in registers; `V` is a vector
+//! All products are cut into tiles whose sums stay in registers; `V` is a vector
 //! of 16 floats, so that a row of a panel is one vector. With `t` rows of `X` and `Y`:
 //!
 //! | Kernel        | Tile of sums                                       | Inner loop over |
@@ -8,6 +8,9 @@
 //! | `gemm`        | `R` rows of `Y` × `C` panels                       | `k`             |
 //! | `gemm_t`      | `R` rows of `dX` × `C` rows of `W`, summed at last | panels          |
 //! | `rank_update` | `R` rows of `W` × `C` panels                       | `t`             |
+//!
+//! `rank_adam_step` sums as `rank_update` does, and takes the step before the sums leave
+//! their registers.
 //!
 //! One step of an inner loop loads `R + C` vectors for `R · C` multiplications, so a tile
 //! is about square, as large as the registers allow, and holds at least eight
@@ -19,7 +22,7 @@ use std::sync::atomic::AtomicU32;
 
 use super::PanelCells;
 use super::lanes::Lanes;
-use crate::shared::LINE;
+use crate::shared::{AdamStep, LINE};
 
 /// The bytes of panels that are used for all rows before the next ones: half of a
 /// second-level cache of 1 MiB, the least among server processors with AVX-512.
@@ -338,70 +341,154 @@ pub(super) unsafe fn rank_update<V: Lanes>(
     dy: &[f32],
     t: usize,
 ) {
-    let PanelCells { cells, k } = *w;
-    let n_panels = cells.len() / (k * LINE);
     if t == 0 {
         return;
     }
-    let update = RankUpdate {
-        w: cells.as_ptr(),
-        k,
-        n: n_panels * LINE,
-        t,
-        a,
-        x: x.as_ptr(),
-        dy: dy.as_ptr(),
-    };
-    let mut panel = 0;
-    // SAFETY: tiles cover the panels, which the caller gives with matching `X` and `dY`.
-    unsafe {
-        if V::REGISTERS >= 32 {
-            while panel + 3 <= n_panels {
-                update.columns::<V, 8, 3>(panel);
-                panel += 3;
-            }
-            while panel < n_panels {
-                update.columns::<V, 8, 1>(panel);
-                panel += 1;
-            }
-        } else {
-            while panel < n_panels {
-                update.columns::<V, 4, 1>(panel);
-                panel += 1;
-            }
+    // SAFETY: as the caller promises.
+    unsafe { Outer::new(w, x, dy, t).apply::<V, _>(Addition { w: w.cells.as_ptr(), a }) }
+}
+
+/// A step of Adam with the gradient `Xᵀ dY`, on `W` and its moments `M` and `V`.
+///
+/// # Safety
+///
+/// As for [`Kernels`](super::Kernels); the three matrices have one shape.
+#[inline(always)]
+pub(super) unsafe fn rank_adam_step<V: Lanes>(
+    wmv: &[PanelCells<'_>; 3],
+    step: &AdamStep,
+    x: &[f32],
+    dy: &[f32],
+    t: usize,
+) {
+    let adam = Adam { wmv: wmv.map(|panels| panels.cells.as_ptr()), step: *step };
+    // SAFETY: as the caller promises, for each of the three matrices.
+    unsafe { Outer::new(&wmv[0], x, dy, t).apply::<V, _>(adam) }
+}
+
+/// What becomes of a vector of sums.
+trait Apply<V>: Copy {
+    /// Changes the weights at `at` by `sum`.
+    ///
+    /// # Safety
+    ///
+    /// There are as many weights as the vector has floats, and `at` is a multiple of 16.
+    unsafe fn apply(self, at: usize, sum: V);
+}
+
+/// `W += a · sum`.
+#[derive(Clone, Copy)]
+struct Addition {
+    w: *const AtomicU32,
+    a: f32,
+}
+
+impl<V: Lanes> Apply<V> for Addition {
+    #[inline(always)]
+    unsafe fn apply(self, at: usize, sum: V) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let cells = self.w.add(at);
+            sum.mul_add(V::splat(self.a), V::load_shared(cells)).store_shared(cells);
         }
     }
 }
 
-/// The operands of [`rank_update`].
+/// A step of Adam on the weights and their two moments.
 #[derive(Clone, Copy)]
-struct RankUpdate {
-    w: *const AtomicU32,
+struct Adam {
+    wmv: [*const AtomicU32; 3],
+    step: AdamStep,
+}
+
+impl<V: Lanes> Apply<V> for Adam {
+    #[inline(always)]
+    unsafe fn apply(self, at: usize, sum: V) {
+        let AdamStep { rate, beta_1, beta_2, epsilon } = self.step;
+        // SAFETY: as the caller promises.
+        unsafe {
+            let [w, m, v] = self.wmv.map(|cells| cells.add(at));
+            let first =
+                sum.mul(V::splat(1.0 - beta_1)).add(V::load_shared(m).mul(V::splat(beta_1)));
+            let second = sum
+                .mul(sum)
+                .mul(V::splat(1.0 - beta_2))
+                .add(V::load_shared(v).mul(V::splat(beta_2)));
+            first.store_shared(m);
+            second.store_shared(v);
+            let change = first.div(second.sqrt().add(V::splat(epsilon)));
+            change.mul_add(V::splat(-rate), V::load_shared(w)).store_shared(w);
+        }
+    }
+}
+
+/// The factors of a gradient `Xᵀ dY`, and the shape of its matrix.
+#[derive(Clone, Copy)]
+struct Outer {
     k: usize,
     n: usize,
     t: usize,
-    a: f32,
     x: *const f32,
     dy: *const f32,
 }
 
-impl RankUpdate {
+impl Outer {
+    #[inline(always)]
+    fn new(w: &PanelCells<'_>, x: &[f32], dy: &[f32], t: usize) -> Self {
+        let n = w.cells.len() / w.k;
+        Self { k: w.k, n, t, x: x.as_ptr(), dy: dy.as_ptr() }
+    }
+
+    /// Applies all of the gradient.
+    ///
+    /// # Safety
+    ///
+    /// `X` is `t × k` and `dY` is `t × n`; `apply` may be called for every vector of the
+    /// matrix.
+    #[inline(always)]
+    unsafe fn apply<V: Lanes, A: Apply<V>>(self, apply: A) {
+        let n_panels = self.n / LINE;
+        let mut panel = 0;
+        // SAFETY: tiles cover the panels, which the caller gives with matching `X` and `dY`.
+        unsafe {
+            if V::REGISTERS >= 32 {
+                while panel + 3 <= n_panels {
+                    self.columns::<V, A, 8, 3>(apply, panel);
+                    panel += 3;
+                }
+                while panel < n_panels {
+                    self.columns::<V, A, 8, 1>(apply, panel);
+                    panel += 1;
+                }
+            } else {
+                while panel < n_panels {
+                    self.columns::<V, A, 4, 1>(apply, panel);
+                    panel += 1;
+                }
+            }
+        }
+    }
+
     /// Updates `C` panels, `R` rows at a time, and the last few one at a time.
     ///
     /// # Safety
     ///
     /// Panels `panel` to `panel + C` exist.
     #[inline(always)]
-    unsafe fn columns<V: Lanes, const R: usize, const C: usize>(self, panel: usize) {
+    unsafe fn columns<V: Lanes, A: Apply<V>, const R: usize, const C: usize>(
+        self,
+        apply: A,
+        panel: usize,
+    ) {
         let mut i = 0;
         // SAFETY: `i` stays below the number of rows.
         unsafe {
             while i + R <= self.k {
-                self.tile::<V, R, C>(panel, i);
+                self.tile::<V, A, R, C>(apply, panel, i);
                 i += R;
             }
             while i < self.k {
-                self.tile::<V, 1, C>(panel, i);
+                self.tile::<V, A, 1, C>(apply, panel, i);
                 i += 1;
             }
         }
@@ -413,7 +500,12 @@ impl RankUpdate {
     ///
     /// Panels `panel` to `panel + C` exist, and have rows `i` to `i + R`.
     #[inline(always)]
-    unsafe fn tile<V: Lanes, const R: usize, const C: usize>(self, panel: usize, i: usize) {
+    unsafe fn tile<V: Lanes, A: Apply<V>, const R: usize, const C: usize>(
+        self,
+        apply: A,
+        panel: usize,
+        i: usize,
+    ) {
         // SAFETY: as the caller promises, all rows and panels of the tile exist.
         unsafe {
             let x = self.x.add(i);
@@ -431,11 +523,9 @@ impl RankUpdate {
                     }
                 }
             }
-            let a = V::splat(self.a);
             for (r, sums) in sums.into_iter().enumerate() {
                 for (c, sum) in sums.into_iter().enumerate() {
-                    let cells = self.w.add(((panel + c) * self.k + i + r) * LINE);
-                    sum.mul_add(a, V::load_shared(cells)).store_shared(cells);
+                    apply.apply(((panel + c) * self.k + i + r) * LINE, sum);
                 }
             }
         }

@@ -7,7 +7,9 @@ use std::array;
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
-use super::{Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows};
+use super::{
+    AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+};
 use crate::shared::{Isa, weights};
 
 define_table!(Isa::Portable, Pair<Array>);
@@ -68,6 +70,16 @@ impl Lanes for Array {
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         Self(array::from_fn(|i| self.0[i] * other.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        Self(array::from_fn(|i| self.0[i] / other.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        Self(self.0.map(f32::sqrt))
     }
 
     #[inline(always)]

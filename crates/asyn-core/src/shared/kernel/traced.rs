@@ -69,6 +69,18 @@ impl<V: Lanes> Lanes for Traced<V> {
     }
 
     #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { self.0.div(other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { self.0.sqrt() })
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // SAFETY: as the caller promises.
         Self(unsafe { self.0.mul_add(factor.0, addend.0) })
@@ -94,7 +106,7 @@ macro_rules! define_traced {
             use std::sync::atomic::AtomicU32;
 
             use super::super::{
-                Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+                AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
             };
             #[allow(unused_imports, reason = "not every set pairs vectors")]
             use super::{Isa, Pair, Traced};
