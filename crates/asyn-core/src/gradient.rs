@@ -416,6 +416,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "40,000 draws of safe arithmetic take minutes")]
     fn sparse_writes_are_unbiased() {
         let mut layout = Layout::default();
         let tensor = layout.rows("rows", 1, 8);
