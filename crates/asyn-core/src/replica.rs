@@ -16,6 +16,7 @@
 use std::ops::Range;
 
 use crate::Real;
+use crate::instruments::Ledger;
 use crate::layout::{Layout, Shape, TensorId};
 use crate::shared::{RowsView, SharedWeights, WeightsView};
 
@@ -130,22 +131,26 @@ impl Replica {
 
     /// Merges as many shares as keep all of them merged once in `merge_every` steps;
     /// says whether a whole tensor was among them.
-    pub(crate) fn merge_share(&mut self, shared: &[&SharedWeights]) -> bool {
+    pub(crate) fn merge_share(
+        &mut self,
+        shared: &[&SharedWeights],
+        mut ledger: Option<&mut Ledger>,
+    ) -> bool {
         self.step = self.step % self.merge_every + 1;
         let until = self.shares.len() * self.step / self.merge_every;
         let mut whole = false;
         for at in self.next..until {
             whole |= self.shares[at].whole;
-            self.merge(at, shared);
+            self.merge(at, shared, ledger.as_deref_mut());
         }
         self.next = if self.step == self.merge_every { 0 } else { until };
         whole
     }
 
     /// Brings everything to the shared weights.
-    pub(crate) fn flush(&mut self, shared: &[&SharedWeights]) {
+    pub(crate) fn flush(&mut self, shared: &[&SharedWeights], mut ledger: Option<&mut Ledger>) {
         for at in 0..self.shares.len() {
-            self.merge(at, shared);
+            self.merge(at, shared, ledger.as_deref_mut());
         }
         self.next = 0;
         self.step = 0;
@@ -162,11 +167,22 @@ impl Replica {
         }
     }
 
-    fn merge(&mut self, at: usize, shared: &[&SharedWeights]) {
-        let Share { local: range, shared_start, .. } = &self.shares[at];
+    /// Merges one share; what the weights, table 0, are meant to gain is noted.
+    fn merge(&mut self, at: usize, shared: &[&SharedWeights], mut ledger: Option<&mut Ledger>) {
+        let Share { local: range, shared_start: start, .. } = &self.shares[at];
         for (local, shared) in self.tables.iter_mut().zip(shared) {
+            let base = &mut local.base[range.clone()];
             let copy = local.copy.view(range.start, range.len());
-            shared.view(*shared_start, range.len()).merge(&copy, &mut local.base[range.clone()]);
+            match ledger.take() {
+                Some(ledger) => {
+                    let mut gained = vec![0.0; base.len()];
+                    copy.read_into(&mut gained);
+                    gained.iter_mut().zip(&*base).for_each(|(gained, base)| *gained -= base);
+                    let merge = || shared.view(*start, range.len()).merge(&copy, base);
+                    ledger.merge(shared, *start, &gained, merge);
+                }
+                None => shared.view(*start, range.len()).merge(&copy, base),
+            }
         }
     }
 }
@@ -208,8 +224,8 @@ mod tests {
         view.add_rows(&[3], 1.0, &[2.0; 24]);
         second.rows(0, rows).expect("replicated").add_rows(&[3, 4], 1.0, &[3.0; 24]);
         second.whole(0, dense).expect("replicated").set(5, 9.0);
-        first.flush(&[&shared]);
-        second.flush(&[&shared]);
+        first.flush(&[&shared], None);
+        second.flush(&[&shared], None);
         let seen = |row: usize| shared.view(row * 24, 24).get(0);
         assert_eq!([seen(3), seen(4), seen(5)], [6.0, 4.0, 1.0]);
         assert_eq!(shared.view(layout.tensor(dense).start, 16).get(5), 9.0);
@@ -230,7 +246,7 @@ mod tests {
             }
             let before = shared.view(0, 2400).get(0);
             for _ in 0..merge_every {
-                replica.merge_share(&[&shared]);
+                replica.merge_share(&[&shared], None);
             }
             let mut all = vec![0.0; 2400];
             shared.view(0, 2400).read_into(&mut all);

@@ -11,13 +11,14 @@
 //! All strategies run the same acts, so they differ in nothing but when.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 
 use crate::batch::Batch;
 use crate::gradient::Gradient;
-use crate::instruments::{Gauge, Instruments, Overlap, Races};
+use crate::instruments::{Gauge, Instruments, Ledger, Overlap, Races, Sample};
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::replica::Replica;
@@ -74,6 +75,7 @@ pub struct Lane<W> {
     touched: Touched,
     memory: Memory,
     gauge: Option<Box<Gauge>>,
+    ledger: Option<Box<Ledger>>,
     /// What this worker did since the trainer last asked.
     pub tally: Tally,
 }
@@ -199,12 +201,20 @@ impl<W> Lane<W> {
             touched: Touched::default(),
             memory,
             gauge: None,
+            ledger: None,
             tally: Tally::default(),
         }
     }
 
-    pub(crate) fn with_instruments(mut self, instruments: Instruments, layout: &Layout) -> Self {
+    /// Adds instruments, and a ledger of the writes to `sample`, if there is one.
+    pub(crate) fn with_instruments(
+        mut self,
+        instruments: Instruments,
+        layout: &Layout,
+        sample: Option<&Arc<Sample>>,
+    ) -> Self {
         self.gauge = (!instruments.is_off()).then(|| Box::new(Gauge::new(instruments, layout)));
+        self.ledger = sample.map(|sample| Box::new(Ledger::new(Arc::clone(sample))));
         self
     }
 
@@ -213,11 +223,16 @@ impl<W> Lane<W> {
         self.gauge.as_mut().map(|gauge| gauge.take())
     }
 
+    /// Returns the ledger of this worker's writes, if there is one.
+    pub(crate) fn ledger(&mut self) -> Option<&mut Ledger> {
+        self.ledger.as_deref_mut()
+    }
+
     /// Brings what the lane still holds for itself to the shared weights; called by one
     /// thread at a time, between segments.
     pub(crate) fn flush(&mut self, tables: &[&SharedWeights]) {
         if let Memory::Replica(replica) = &mut self.memory {
-            replica.flush(tables);
+            replica.flush(tables, self.ledger.as_deref_mut());
         }
     }
 }
@@ -260,7 +275,8 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             Memory::Replica(replica) => Private::Replica(replica),
         };
         let mut worker =
-            Worker::new(index, segment.model.layout(), tables, segment.access.write, private);
+            Worker::new(index, segment.model.layout(), tables, segment.access.write, private)
+                .with_ledger(lane.ledger.as_deref_mut());
         in_order(Act::Start, || ());
         worker.refresh();
         Self {

@@ -7,10 +7,12 @@
 //! Tables: table 0 is the weights; the tables after it belong to the update
 //! rule, one float a weight each, laid out alike.
 
+use std::cell::{RefCell, RefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Real;
 use crate::gradient::{Outer, Spreads, Sum};
+use crate::instruments::Ledger;
 use crate::layout::{Layout, Shape, TensorId};
 use crate::replica::Replica;
 use crate::shared::{Lists, PanelView, RowsView, SharedWeights, WeightsView};
@@ -59,10 +61,15 @@ pub struct Worker<'a> {
     tables: Vec<&'a SharedWeights>,
     write: Write,
     private: Private<'a>,
+    /// Where writes to the weights are noted, if they are.
+    ledger: Option<RefCell<&'a mut Ledger>>,
     scale: Real,
     whole_version: u64,
     scratch: [Vec<Real>; 2],
 }
+
+/// Positions in lists of rows; `None` for all of them in their order.
+type Positions<'p> = Option<&'p [usize]>;
 
 /// The private memory that stands between a worker and the shared weights.
 #[derive(Debug)]
@@ -99,10 +106,17 @@ impl<'a> Worker<'a> {
             tables,
             write,
             private,
+            ledger: None,
             scale: 1.0,
             whole_version,
             scratch: Default::default(),
         }
+    }
+
+    /// Makes the worker note what it writes to the weights.
+    pub(crate) fn with_ledger(mut self, ledger: Option<&'a mut Ledger>) -> Self {
+        self.ledger = ledger.map(RefCell::new);
+        self
     }
 
     /// Returns the worker's number, counted from 0.
@@ -240,13 +254,11 @@ impl<'a> Worker<'a> {
 
     /// Adds `a` times each vector of `spreads`, and its scale, to its rows in `table`.
     pub fn add_rows(&self, table: usize, spreads: &Spreads, a: Real) {
-        let rows = self.rows(table, spreads.tensor());
-        let hot = self.hot_rows(table, spreads.tensor());
-        let (lists, scales, values) = (spreads.lists(), spreads.scales(), spreads.values());
-        match self.write {
-            Write::Racy => rows.add_lists(hot.as_ref(), lists, a, scales, values),
-            Write::Cas => rows.add_lists_cas(hot.as_ref(), lists, a, scales, values),
-        }
+        let (scales, values) = (spreads.scales(), spreads.values());
+        self.write_rows(table, spreads, |rows, hot, lists, _| match self.write {
+            Write::Racy => rows.add_lists(hot, lists, a, scales, values),
+            Write::Cas => rows.add_lists_cas(hot, lists, a, scales, values),
+        });
     }
 
     /// Replaces each row of `spreads` by `keep row + rate vector`, with one `keep` and `rate`
@@ -256,27 +268,48 @@ impl<'a> Worker<'a> {
     ///
     /// Panics if there is not one `keep` and one `rate` for each row.
     pub fn blend_rows(&self, table: usize, spreads: &Spreads, keep: &[Real], rate: &[Real]) {
-        let rows = self.rows(table, spreads.tensor());
-        let hot = self.hot_rows(table, spreads.tensor());
-        let (lists, values) = (spreads.lists(), spreads.values());
-        match self.write {
-            Write::Racy => rows.blend_lists(hot.as_ref(), lists, keep, rate, values),
-            Write::Cas => rows.blend_lists_cas(hot.as_ref(), lists, keep, rate, values),
-        }
+        let values = spreads.values();
+        self.write_rows(table, spreads, |rows, hot, lists, positions| {
+            let of = |all: &[Real], positions: &[usize]| -> Vec<Real> {
+                positions.iter().map(|&at| all[at]).collect()
+            };
+            let picked = positions.map(|positions| (of(keep, positions), of(rate, positions)));
+            let (keep, rate) = picked.as_ref().map_or((keep, rate), |(k, r)| (k, r));
+            match self.write {
+                Write::Racy => rows.blend_lists(hot, lists, keep, rate, values),
+                Write::Cas => rows.blend_lists_cas(hot, lists, keep, rate, values),
+            }
+        });
     }
 
     /// Multiplies a whole tensor by `keep` and adds `a` times a summed gradient.
     pub fn blend_whole(&self, table: usize, sum: &Sum, keep: Real, a: Real) {
-        let view = self.whole_for_writing(table, sum.tensor);
-        match self.write {
+        let blend = |view: WeightsView<'_>| match self.write {
             Write::Racy => view.scale_add(keep, a, &sum.values),
             Write::Cas => view.scale_add_cas(keep, a, &sum.values),
+        };
+        let view = self.whole_for_writing(table, sum.tensor);
+        match self.ledger(table) {
+            Some(mut ledger) if !self.is_replicated(sum.tensor) => {
+                let apply = |copy: &SharedWeights| blend(copy.view(0, sum.values.len()));
+                ledger.write_whole(sum.tensor, view, 1, apply, || blend(view));
+            }
+            _ => blend(view),
         }
     }
 
     /// Adds `a` times a sum of outer products to a tensor stored as panels.
     pub fn add_outer(&self, table: usize, outer: &Outer, a: Real) {
-        self.shared_panels(table, outer.tensor).rank_update(a, &outer.x, &outer.delta, outer.n);
+        let add = |panels: PanelView<'_>| panels.rank_update(a, &outer.x, &outer.delta, outer.n);
+        let panels = self.shared_panels(table, outer.tensor);
+        match self.ledger(table) {
+            Some(mut ledger) => {
+                let view = self.whole_for_writing(table, outer.tensor);
+                let apply = |copy: &SharedWeights| add(copy.panels(0, panels.k(), panels.n()));
+                ledger.write_whole(outer.tensor, view, outer.n, apply, || add(panels));
+            }
+            None => add(panels),
+        }
     }
 
     /// Adds `value` to the weight at `index` of a tensor, counted as the tensor is stored.
@@ -285,10 +318,11 @@ impl<'a> Worker<'a> {
     ///
     /// Panics if `index` is out of range.
     pub fn add_cell(&self, table: usize, tensor: TensorId, index: u32, value: Real) {
+        let id = tensor;
         let tensor = self.layout.tensor(tensor);
         let view = self.tables[table].view(tensor.start, tensor.stored_len());
         let index = index as usize;
-        match self.write {
+        let add = || match self.write {
             Write::Racy => view.set(index, view.get(index) + value),
             Write::Cas => {
                 // The compare-and-swap kernels work on runs of weights; a run that
@@ -301,6 +335,10 @@ impl<'a> Worker<'a> {
                     .view(tensor.start + start, end - start)
                     .add_scaled_cas(1.0, &run[..end - start]);
             }
+        };
+        match self.ledger(table) {
+            Some(mut ledger) => ledger.write_cell(id, (view, index), value, add),
+            None => add(),
         }
     }
 
@@ -358,6 +396,7 @@ impl<'a> Worker<'a> {
             tables: self.tables.clone(),
             write: self.write,
             private: Private::Snapshot(copy),
+            ledger: None,
             scale: self.scale,
             whole_version: version,
             scratch: Default::default(),
@@ -379,7 +418,7 @@ impl<'a> Worker<'a> {
     /// Merges a share of the replica with the shared weights, if there is a replica.
     pub(crate) fn merge_share(&mut self) {
         if let Private::Replica(replica) = &mut self.private
-            && replica.merge_share(&self.tables)
+            && replica.merge_share(&self.tables, self.ledger.as_mut().map(|it| &mut **it.get_mut()))
         {
             self.whole_version += 1;
         }
@@ -391,6 +430,40 @@ impl<'a> Worker<'a> {
             replica.refresh(&self.tables);
         }
         self.whole_version += 1;
+    }
+
+    /// Writes the lists of `spreads` by `write`, which is given rows, those in front that are
+    /// elsewhere, lists of rows, and for each of their ids its position in the lists of `spreads`.
+    fn write_rows(
+        &self,
+        table: usize,
+        spreads: &Spreads,
+        write: impl Fn(&RowsView<'_>, Option<&RowsView<'_>>, Lists<'_>, Positions<'_>),
+    ) {
+        let rows = self.rows(table, spreads.tensor());
+        let hot = self.hot_rows(table, spreads.tensor());
+        let lists = spreads.lists();
+        let write_all = || write(&rows, hot.as_ref(), lists, None);
+        match self.ledger(table) {
+            Some(mut ledger) => {
+                let first = hot.as_ref().map_or(0, RowsView::n_rows);
+                let apply = |rows: &RowsView<'_>, lists: Lists<'_>, positions: &[usize]| {
+                    write(rows, None, lists, Some(positions));
+                };
+                ledger.write_rows(spreads.tensor(), &rows, first, lists, apply, write_all);
+            }
+            None => write_all(),
+        }
+    }
+
+    /// Returns where writes to `table` are noted, if they are.
+    fn ledger(&self, table: usize) -> Option<RefMut<'_, &'a mut Ledger>> {
+        self.ledger.as_ref().filter(|_| table == 0).map(RefCell::borrow_mut)
+    }
+
+    /// Returns true if this worker has a whole tensor for itself.
+    fn is_replicated(&self, tensor: TensorId) -> bool {
+        matches!(&self.private, Private::Replica(replica) if replica.whole(0, tensor).is_some())
     }
 
     fn stride(&self, id: TensorId) -> usize {

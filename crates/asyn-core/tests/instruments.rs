@@ -12,7 +12,8 @@ use asyn_sync::{Locked, Minibatch, RoundRobin};
 use asyn_testing::{Click, Logistic, separable_clicks};
 use tasks::bits;
 
-const EVERY_STEP: Instruments = Instruments { overlap: true, paired: NonZeroU32::new(1) };
+const EVERY_STEP: Instruments =
+    Instruments { overlap: true, paired: NonZeroU32::new(1), balance: NonZeroU32::new(1) };
 
 /// Trains on 120 clicks and returns what each worker saw in the last pass.
 fn races<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Races> {
@@ -50,7 +51,10 @@ fn one_worker_sees_nothing<S: Strategy, U: Update + Clone>(
     });
     assert_eq!(plain.0, watched.0);
     for report in &watched.1.passes {
-        let races = report.races.as_ref().expect("instruments are on").total();
+        let report_of_races = report.races.as_ref().expect("instruments are on");
+        assert_eq!(report_of_races.mass.lost, 0.0);
+        assert!(report_of_races.mass.written > 0.0);
+        let races = report_of_races.total();
         assert_eq!(races.staleness.counts()[0], report.steps);
         assert_eq!(races.staleness.steps(), report.steps);
         assert_eq!(races.probes.len() as u64, report.steps);
@@ -179,7 +183,7 @@ fn racing_workers_are_counted_in_full() {
 fn the_sampled_steps_depend_on_the_seed_only() {
     let (model, clicks) = (Logistic::new(40), separable_clicks(2000, 40, 1));
     let sampled = |strategy_threads: usize, seed| {
-        let instruments = Instruments { overlap: false, paired: NonZeroU32::new(8) };
+        let instruments = Instruments { paired: NonZeroU32::new(8), ..Instruments::default() };
         let builder = Trainer::builder().strategy(AsynGrad).threads(strategy_threads);
         let trainer = builder.passes(1).seed(seed).instruments(instruments).build().unwrap();
         let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ()).unwrap();

@@ -4,20 +4,24 @@
 //! | ----------- | ------------------------------------------ | ----------------------------------- | --------------------------------------- |
 //! | [`Staleness`] | updates by others between a step's read and the end of its write | updates that touch other blocks | nothing |
 //! | [`Probe`]   | the effect on the gradient: the racy one beside one on a copy | tearing of the copy itself | steps that are not sampled, and what was stale before the step |
+//! | [`Mass`]    | what was written and is not there in the end: lost updates | nothing beyond a stated tolerance | losses that cancel, rows that are not sampled, large matrices |
 //!
 //! Staleness tells how old the weights were at which a gradient was computed; a probe tells
-//! how wrong the gradient is because its weights changed *while* it was computed (torn reads).
-//! The two are reported apart. Updates that are lost on writing are seen by neither.
+//! how wrong the gradient is because its weights changed *while* it was computed (torn reads);
+//! the mass tells what was lost on writing. The three are reported apart.
 //!
 //! The instruments change no weight: one worker computes the same bits with and without them.
 //! Off, they cost a branch an act of a step, and nothing a read.
 
+mod balance;
 mod gauge;
 mod overlap;
 mod probe;
 
 use std::num::NonZeroU32;
 
+pub use balance::Mass;
+pub(crate) use balance::{Balance, Ledger, Sample};
 pub(crate) use gauge::Gauge;
 pub(crate) use overlap::Overlap;
 pub use overlap::Staleness;
@@ -47,19 +51,24 @@ pub struct Instruments {
     /// Computes the gradient again, on a copy, in one of so many steps. Which ones is a
     /// function of the seed and the ticket, so it does not depend on timing.
     pub paired: Option<NonZeroU32>,
+    /// Balances what is written to one in so many rows, and to small whole tensors. Which rows is
+    /// a function of the seed.
+    pub balance: Option<NonZeroU32>,
 }
 
 impl Instruments {
-    /// Returns the set that is cheap enough to leave on: overlap, and one probe in 256 steps.
+    /// Returns the set that is cheap enough to leave on: overlap, one probe in 256 steps, and the
+    /// balance of one row in 64.
     #[must_use]
     pub fn default_set() -> Self {
-        Self { overlap: true, paired: NonZeroU32::new(256) }
+        Self { overlap: true, paired: NonZeroU32::new(256), balance: NonZeroU32::new(64) }
     }
 
-    /// Returns all instruments, for runs that are about measuring: one probe in 16 steps.
+    /// Returns all instruments, for runs that are about measuring: one probe in 16 steps,
+    /// and the balance of one row in 8.
     #[must_use]
     pub fn full() -> Self {
-        Self { overlap: true, paired: NonZeroU32::new(16) }
+        Self { overlap: true, paired: NonZeroU32::new(16), balance: NonZeroU32::new(8) }
     }
 
     /// Returns true if no instrument is on.
@@ -74,6 +83,9 @@ impl Instruments {
 pub struct RaceReport {
     /// What each worker saw, by its number.
     pub workers: Vec<Races>,
+    /// What all workers together wrote to the watched blocks, and what of it was lost: which of
+    /// them lost it cannot be told.
+    pub mass: Mass,
 }
 
 impl RaceReport {

@@ -4,11 +4,12 @@
 //! between segments, on the thread that called the trainer.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Trainer;
 use crate::error::{Error, Result};
-use crate::instruments::{Overlap, RaceReport, Races};
+use crate::instruments::{Balance, Overlap, RaceReport, Races, Sample};
 use crate::model::Model;
 use crate::observer::{Checkpoint, Event, Observer, PassReport, Quiet, Source};
 use crate::segment::{Lane, Segment, Tally};
@@ -35,6 +36,7 @@ pub(super) struct Run<'r, M: Model, S, U: Update> {
     pub(super) done: usize,
     tally: Tally,
     overlap: Overlap,
+    balance: Option<Balance>,
     races: Option<RaceReport>,
     pass_time: Duration,
     train_time: Duration,
@@ -75,10 +77,13 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             }
         }
         let n_tables = 1 + trainer.update.tables(&state).len();
+        let instruments = trainer.instruments;
+        let sample =
+            instruments.balance.map(|one_in| Arc::new(Sample::new(layout, one_in, trainer.seed)));
         let lanes = (0..trainer.n_workers)
             .map(|_| {
-                Lane::new(model, &trainer.access, n_tables)
-                    .with_instruments(trainer.instruments, layout)
+                let lane = Lane::new(model, &trainer.access, n_tables);
+                lane.with_instruments(instruments, layout, sample.as_ref())
             })
             .collect();
         let (loss, examples_done, steps) = checkpoint.map_or((0.0, 0, 0), |c| c.partial);
@@ -97,6 +102,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             done: checkpoint.map_or(0, |c| c.done),
             tally: Tally { loss, examples: examples_done, steps },
             overlap: Overlap::default(),
+            balance: sample.map(Balance::new),
             races: None,
             pass_time,
             train_time: checkpoint.map_or(Duration::ZERO, |c| c.train_time) + pass_time,
@@ -120,6 +126,9 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let first_ticket = u64::from(self.pass) * order.len() as u64 + self.done as u64;
         let window = Window { first_ticket, n_examples: end - self.done };
         trainer.update.between(&mut self.state, &window, self.weights);
+        if let Some(balance) = &mut self.balance {
+            balance.open(self.weights);
+        }
         let segment = Segment::new(
             self.model,
             &trainer.update,
@@ -146,6 +155,10 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             self.tally.loss += tally.loss;
             self.tally.examples += tally.examples;
             self.tally.steps += tally.steps;
+        }
+        if let Some(balance) = &mut self.balance {
+            let mass = balance.close(self.weights, self.lanes.iter_mut().filter_map(Lane::ledger));
+            self.races.get_or_insert_default().mass.add(&mass);
         }
         self.done = end;
         match (virtual_before, trainer.strategy.virtual_time()) {
