@@ -117,7 +117,9 @@ pub use batch::Batch;
 pub use calibrate::calibrate;
 pub use error::{Error, Result};
 pub use gradient::{Gradient, Outer, Spreads, Sum};
-pub use instruments::{Instruments, Mass, Probe, Quantiles, RaceReport, Races, Sketch, Staleness};
+pub use instruments::{
+    Instruments, Mass, Overwrites, Probe, Quantiles, RaceReport, Races, Sketch, Staleness,
+};
 pub use layout::{Layout, Shape, Tensor, TensorId};
 pub use model::{Decode, Model};
 pub use observer::{Checkpoint, Event, Observer, PassReport, Quiet};

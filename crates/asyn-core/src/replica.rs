@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 use crate::Real;
-use crate::instruments::Ledger;
+use crate::instruments::{Announcer, Ledger};
 use crate::layout::{Layout, Shape, TensorId};
 use crate::shared::{RowsView, SharedWeights, WeightsView};
 
@@ -64,6 +64,7 @@ struct Part {
     stride: usize,
     local: Range<usize>,
     shared_start: usize,
+    first_block: usize,
 }
 
 /// The local copy of one table.
@@ -78,6 +79,8 @@ struct Local {
 struct Share {
     local: Range<usize>,
     shared_start: usize,
+    /// The numbers of the blocks that it has a part of.
+    blocks: Range<usize>,
     whole: bool,
 }
 
@@ -104,6 +107,7 @@ impl Replica {
                     stride,
                     local: end..end + len,
                     shared_start: tensor.start,
+                    first_block: tensor.first_block,
                 });
                 end = (end + len).next_multiple_of(16);
             }
@@ -135,13 +139,19 @@ impl Replica {
         &mut self,
         shared: &[&SharedWeights],
         mut ledger: Option<&mut Ledger>,
+        mut announcer: Option<&mut Announcer<'_>>,
     ) -> bool {
         self.step = self.step % self.merge_every + 1;
         let until = self.shares.len() * self.step / self.merge_every;
         let mut whole = false;
         for at in self.next..until {
             whole |= self.shares[at].whole;
-            self.merge(at, shared, ledger.as_deref_mut());
+            let blocks = self.shares[at].blocks.clone();
+            let mut merge = || self.merge(at, shared, ledger.as_deref_mut());
+            match &mut announcer {
+                Some(announcer) => announcer.write(blocks, merge),
+                None => merge(),
+            }
         }
         self.next = if self.step == self.merge_every { 0 } else { until };
         whole
@@ -190,10 +200,15 @@ impl Replica {
 impl Part {
     fn shares(&self) -> impl Iterator<Item = Share> + '_ {
         let whole = self.hot == 0;
-        self.local.clone().step_by(SHARE).map(move |start| Share {
-            local: start..(start + SHARE).min(self.local.end),
-            shared_start: self.shared_start + (start - self.local.start),
-            whole,
+        self.local.clone().step_by(SHARE).map(move |start| {
+            let local = start..(start + SHARE).min(self.local.end);
+            let offset = start - self.local.start;
+            let rows = match whole {
+                true => 0..1,
+                false => offset / self.stride..(offset + local.len()).div_ceil(self.stride),
+            };
+            let blocks = self.first_block + rows.start..self.first_block + rows.end;
+            Share { local, shared_start: self.shared_start + offset, blocks, whole }
         })
     }
 }
@@ -246,7 +261,7 @@ mod tests {
             }
             let before = shared.view(0, 2400).get(0);
             for _ in 0..merge_every {
-                replica.merge_share(&[&shared], None);
+                replica.merge_share(&[&shared], None, None);
             }
             let mut all = vec![0.0; 2400];
             shared.view(0, 2400).read_into(&mut all);

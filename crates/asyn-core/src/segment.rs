@@ -18,7 +18,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::batch::Batch;
 use crate::gradient::Gradient;
-use crate::instruments::{Gauge, Instruments, Ledger, Overlap, Races, Sample};
+use crate::instruments::{Counters, Gauge, Instruments, Ledger, Races, Sample};
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::replica::Replica;
@@ -61,7 +61,7 @@ pub struct Segment<'a, M: Model, U: Update> {
     /// every worker reads what stands beside it.
     drawn: CachePadded<AtomicUsize>,
     stopped: AtomicBool,
-    overlap: Option<&'a Overlap>,
+    counters: Option<&'a Counters>,
 }
 
 /// What one worker keeps from segment to segment.
@@ -124,13 +124,13 @@ impl<'a, M: Model, U: Update> Segment<'a, M, U> {
             access,
             drawn: CachePadded::new(AtomicUsize::new(0)),
             stopped: AtomicBool::new(false),
-            overlap: None,
+            counters: None,
         }
     }
 
     /// Gives the segment the counters that its workers' instruments share.
-    pub(crate) fn with_overlap(mut self, overlap: &'a Overlap) -> Self {
-        self.overlap = Some(overlap);
+    pub(crate) fn with_counters(mut self, counters: &'a Counters) -> Self {
+        self.counters = Some(counters);
         self
     }
 
@@ -247,7 +247,7 @@ pub struct Stepper<'a, M: Model, U: Update> {
     touched: &'a mut Touched,
     tally: &'a mut Tally,
     /// The instruments and the counters they share, if any are on.
-    gauge: Option<(&'a mut Gauge, &'a Overlap)>,
+    gauge: Option<(&'a mut Gauge, &'a Counters)>,
     /// The version of the whole tensors at the last gradient.
     seen_version: u64,
     /// Examples that were handed out to this worker and are still to be drawn.
@@ -276,7 +276,8 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         };
         let mut worker =
             Worker::new(index, segment.model.layout(), tables, segment.access.write, private)
-                .with_ledger(lane.ledger.as_deref_mut());
+                .with_ledger(lane.ledger.as_deref_mut())
+                .with_versions(segment.counters.and_then(Counters::versions));
         in_order(Act::Start, || ());
         worker.refresh();
         Self {
@@ -286,7 +287,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             gradient: &mut lane.gradient,
             touched: &mut lane.touched,
             tally: &mut lane.tally,
-            gauge: lane.gauge.as_deref_mut().zip(segment.overlap),
+            gauge: lane.gauge.as_deref_mut().zip(segment.counters),
             seen_version: 0,
             claimed: 0..0,
             drawn: 0..0,
@@ -325,10 +326,13 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
     /// Reads what the gradient needs, if workers read from snapshots.
     pub fn read(&mut self) {
         in_order(Act::Read, || ());
-        if let Some((gauge, overlap)) = &mut self.gauge {
-            gauge.read(&self.worker, self.touched, overlap);
+        if let Some((gauge, counters)) = &mut self.gauge {
+            gauge.read(&self.worker, self.touched, counters);
         }
         self.worker.take_snapshot();
+        if self.worker.reads_snapshot() {
+            self.end_read();
+        }
     }
 
     /// Computes the gradient.
@@ -359,6 +363,9 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         };
         self.tally.loss +=
             self.segment.model.gradient(&self.worker, &batch, self.workspace, self.gradient);
+        if !self.worker.reads_snapshot() {
+            self.end_read();
+        }
         if is_probed {
             self.compute_again(&batch);
         }
@@ -446,15 +453,21 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         gauge.compare(model.layout(), self.step.ticket, self.gradient);
     }
 
-    fn begin_update(&self) {
-        if let Some((gauge, overlap)) = &self.gauge {
-            gauge.begin(overlap);
+    fn end_read(&mut self) {
+        if let Some((gauge, counters)) = &mut self.gauge {
+            gauge.end_read(&self.worker, counters);
+        }
+    }
+
+    fn begin_update(&mut self) {
+        if let Some((gauge, counters)) = &self.gauge {
+            gauge.begin(&mut self.worker, counters);
         }
     }
 
     fn end_update(&mut self, is_step: bool) {
-        if let Some((gauge, overlap)) = &mut self.gauge {
-            gauge.end(overlap, is_step);
+        if let Some((gauge, counters)) = &mut self.gauge {
+            gauge.end(&mut self.worker, counters, is_step);
         }
     }
 

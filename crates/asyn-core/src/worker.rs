@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Real;
 use crate::gradient::{Outer, Spreads, Sum};
-use crate::instruments::Ledger;
+use crate::instruments::{Announcer, Ledger, Versions};
 use crate::layout::{Layout, Shape, TensorId};
 use crate::replica::Replica;
 use crate::shared::{Lists, PanelView, RowsView, SharedWeights, WeightsView};
@@ -63,6 +63,8 @@ pub struct Worker<'a> {
     private: Private<'a>,
     /// Where writes to the weights are noted, if they are.
     ledger: Option<RefCell<&'a mut Ledger>>,
+    /// Where writes to the weights are announced, if they are.
+    announcer: Option<RefCell<Announcer<'a>>>,
     scale: Real,
     whole_version: u64,
     scratch: [Vec<Real>; 2],
@@ -107,6 +109,7 @@ impl<'a> Worker<'a> {
             write,
             private,
             ledger: None,
+            announcer: None,
             scale: 1.0,
             whole_version,
             scratch: Default::default(),
@@ -117,6 +120,17 @@ impl<'a> Worker<'a> {
     pub(crate) fn with_ledger(mut self, ledger: Option<&'a mut Ledger>) -> Self {
         self.ledger = ledger.map(RefCell::new);
         self
+    }
+
+    /// Makes the worker announce which blocks it writes.
+    pub(crate) fn with_versions(mut self, versions: Option<&'a Versions>) -> Self {
+        self.announcer = versions.map(|it| RefCell::new(Announcer::new(it, self.index)));
+        self
+    }
+
+    /// Returns where the worker announces what it writes, if it does.
+    pub(crate) fn announcer(&mut self) -> Option<&mut Announcer<'a>> {
+        self.announcer.as_mut().map(RefCell::get_mut)
     }
 
     /// Returns the worker's number, counted from 0.
@@ -289,12 +303,16 @@ impl<'a> Worker<'a> {
             Write::Cas => view.scale_add_cas(keep, a, &sum.values),
         };
         let view = self.whole_for_writing(table, sum.tensor);
+        if self.is_replicated(sum.tensor) {
+            return blend(view);
+        }
+        let write = || self.announce(table, self.whole_block(sum.tensor), || blend(view));
         match self.ledger(table) {
-            Some(mut ledger) if !self.is_replicated(sum.tensor) => {
+            Some(mut ledger) => {
                 let apply = |copy: &SharedWeights| blend(copy.view(0, sum.values.len()));
-                ledger.write_whole(sum.tensor, view, 1, apply, || blend(view));
+                ledger.write_whole(sum.tensor, view, 1, apply, write);
             }
-            _ => blend(view),
+            None => write(),
         }
     }
 
@@ -302,13 +320,14 @@ impl<'a> Worker<'a> {
     pub fn add_outer(&self, table: usize, outer: &Outer, a: Real) {
         let add = |panels: PanelView<'_>| panels.rank_update(a, &outer.x, &outer.delta, outer.n);
         let panels = self.shared_panels(table, outer.tensor);
+        let write = || self.announce(table, self.whole_block(outer.tensor), || add(panels));
         match self.ledger(table) {
             Some(mut ledger) => {
                 let view = self.whole_for_writing(table, outer.tensor);
                 let apply = |copy: &SharedWeights| add(copy.panels(0, panels.k(), panels.n()));
-                ledger.write_whole(outer.tensor, view, outer.n, apply, || add(panels));
+                ledger.write_whole(outer.tensor, view, outer.n, apply, write);
             }
-            None => add(panels),
+            None => write(),
         }
     }
 
@@ -336,9 +355,14 @@ impl<'a> Worker<'a> {
                     .add_scaled_cas(1.0, &run[..end - start]);
             }
         };
+        let block = match tensor.shape {
+            Shape::Rows { stride, .. } => tensor.first_block + index / stride,
+            Shape::Dense { .. } | Shape::Panels { .. } => tensor.first_block,
+        };
+        let write = || self.announce(table, std::iter::once(block), add);
         match self.ledger(table) {
-            Some(mut ledger) => ledger.write_cell(id, (view, index), value, add),
-            None => add(),
+            Some(mut ledger) => ledger.write_cell(id, (view, index), value, write),
+            None => write(),
         }
     }
 
@@ -397,6 +421,7 @@ impl<'a> Worker<'a> {
             write: self.write,
             private: Private::Snapshot(copy),
             ledger: None,
+            announcer: None,
             scale: self.scale,
             whole_version: version,
             scratch: Default::default(),
@@ -418,7 +443,11 @@ impl<'a> Worker<'a> {
     /// Merges a share of the replica with the shared weights, if there is a replica.
     pub(crate) fn merge_share(&mut self) {
         if let Private::Replica(replica) = &mut self.private
-            && replica.merge_share(&self.tables, self.ledger.as_mut().map(|it| &mut **it.get_mut()))
+            && replica.merge_share(
+                &self.tables,
+                self.ledger.as_mut().map(|it| &mut **it.get_mut()),
+                self.announcer.as_mut().map(RefCell::get_mut),
+            )
         {
             self.whole_version += 1;
         }
@@ -443,10 +472,11 @@ impl<'a> Worker<'a> {
         let rows = self.rows(table, spreads.tensor());
         let hot = self.hot_rows(table, spreads.tensor());
         let lists = spreads.lists();
-        let write_all = || write(&rows, hot.as_ref(), lists, None);
+        let first = hot.as_ref().map_or(0, RowsView::n_rows);
+        let blocks = self.rows_blocks(spreads.tensor(), lists.ids(), first);
+        let write_all = || self.announce(table, blocks, || write(&rows, hot.as_ref(), lists, None));
         match self.ledger(table) {
             Some(mut ledger) => {
-                let first = hot.as_ref().map_or(0, RowsView::n_rows);
                 let apply = |rows: &RowsView<'_>, lists: Lists<'_>, positions: &[usize]| {
                     write(rows, None, lists, Some(positions));
                 };
@@ -454,6 +484,45 @@ impl<'a> Worker<'a> {
             }
             None => write_all(),
         }
+    }
+
+    /// Calls `write`, and announces that it writes `blocks`.
+    fn announce(
+        &self,
+        table: usize,
+        blocks: impl Iterator<Item = usize> + Clone,
+        write: impl FnOnce(),
+    ) {
+        match self.announcer.as_ref().filter(|_| table == 0) {
+            Some(announcer) => announcer.borrow_mut().write(blocks, write),
+            None => write(),
+        }
+    }
+
+    /// Returns the numbers of the touched blocks that are read from shared memory.
+    pub(crate) fn shared_blocks(&self, touched: &crate::Touched) -> impl Iterator<Item = usize> {
+        let rows = touched.rows().flat_map(|(tensor, rows)| {
+            let first = self.hot_rows(0, tensor).map_or(0, |hot| hot.n_rows());
+            self.rows_blocks(tensor, rows, first)
+        });
+        let whole = touched.whole().iter().filter(|&&tensor| !self.is_replicated(tensor));
+        rows.chain(whole.flat_map(|&tensor| self.whole_block(tensor)))
+    }
+
+    /// Returns the numbers of the blocks of `rows`, those before `first` excepted.
+    fn rows_blocks<'r>(
+        &self,
+        tensor: TensorId,
+        rows: &'r [u32],
+        first: usize,
+    ) -> impl Iterator<Item = usize> + Clone + use<'r> {
+        let first_block = self.layout.tensor(tensor).first_block;
+        let rows = rows.iter().map(|&row| row as usize);
+        rows.filter(move |&row| row >= first).map(move |row| first_block + row)
+    }
+
+    fn whole_block(&self, tensor: TensorId) -> std::iter::Once<usize> {
+        std::iter::once(self.layout.tensor(tensor).first_block)
     }
 
     /// Returns where writes to `table` are noted, if they are.

@@ -4,16 +4,21 @@ mod tasks;
 
 use std::num::NonZeroU32;
 
+use asyn_core::simulate::{CostModel, Simulated, SimulationReport};
 use asyn_core::{
-    AsynGrad, Averaging, Instruments, Lane, Model, Quantiles, Races, Read, Replicas, Schedule,
-    Segment, Sgd, Stepper, Strategy, Trainer, TrainerBuilder, Update, Write,
+    AsynGrad, Averaging, Instruments, Lane, Model, Overwrites, Quantiles, Races, Read, Replicas,
+    Schedule, Segment, Sgd, Stepper, Strategy, Trainer, TrainerBuilder, Update, Write,
 };
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 use asyn_testing::{Click, Logistic, separable_clicks};
 use tasks::bits;
 
-const EVERY_STEP: Instruments =
-    Instruments { overlap: true, paired: NonZeroU32::new(1), balance: NonZeroU32::new(1) };
+const EVERY_STEP: Instruments = Instruments {
+    overlap: true,
+    paired: NonZeroU32::new(1),
+    balance: NonZeroU32::new(1),
+    versions: true,
+};
 
 /// Trains on 120 clicks and returns what each worker saw in the last pass.
 fn races<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Races> {
@@ -61,6 +66,8 @@ fn one_worker_sees_nothing<S: Strategy, U: Update + Clone>(
         assert!(races.probes.iter().all(|probe| probe.coordinates > 0));
         assert_eq!((races.wrong_rate(), races.bias(), races.cosine()), (0.0, 0.0, 1.0));
         assert_eq!(races.relative_error(false), Quantiles::default());
+        let overwrites = Overwrites { steps: report.steps, read: 0, written: 0 };
+        assert_eq!(races.overwrites, overwrites);
     }
 }
 
@@ -94,6 +101,7 @@ fn an_order_that_waits_tears_nothing() {
         let total = total(&workers);
         assert_eq!((workers.len(), total.probes.len()), (3, 120));
         assert_eq!(total.wrong_rate(), 0.0);
+        assert_eq!(total.overwrites, Overwrites { steps: 120, read: 0, written: 0 });
     }
 }
 
@@ -161,10 +169,14 @@ fn a_forced_schedule_is_reported_exactly() {
     assert_eq!([probe.coordinates, probe.differing, probe.far, probe.sign_flips], [2, 2, 2, 0]);
     assert!((workers[0].bias() - relative).abs() < 1e-6);
     assert!(!workers[1].probes[0].is_wrong());
+    let torn = Overwrites { steps: 1, read: 1, written: 0 };
+    assert_eq!(workers[0].overwrites, torn);
+    assert_eq!(workers[1].overwrites, Overwrites { read: 0, ..torn });
     // A snapshot is as stale, but it does not change under the gradient.
     let workers = run(Read::Snapshot);
     assert_eq!(workers[0].staleness.counts()[..2], [0, 1]);
     assert!(!workers[0].probes[0].is_wrong());
+    assert_eq!(workers[0].overwrites, Overwrites { read: 0, ..torn });
 }
 
 #[test]
@@ -205,4 +217,38 @@ fn quantiles_are_values_of_the_sample() {
     let quantiles = Quantiles::of((1..=200).rev().map(f64::from).collect());
     assert_eq!(quantiles, Quantiles { p50: 100.0, p90: 180.0, p99: 198.0, max: 200.0 });
     assert_eq!(Quantiles::of(Vec::new()), Quantiles::default());
+}
+
+/// Every access is a point at which another worker may come in between.
+const FINE: CostModel = CostModel { load: 1.0, store: 1.0, miss: 60.0, compute: 3.0, grain: 0.0 };
+
+/// Trains 4 simulated workers on 400 clicks of the same two features.
+fn simulated<S: Strategy>(strategy: S) -> (Races, SimulationReport) {
+    let click = |positive| Click { features: vec![0, 1], positive };
+    let clicks: Vec<_> = (0..400).map(|i| click(i % 3 == 0)).collect();
+    let model = Logistic::new(40);
+    let simulated = Simulated::new(strategy, FINE).unwrap();
+    let builder = Trainer::builder().strategy(&simulated).threads(4).passes(1);
+    let trainer = builder.instruments(EVERY_STEP).build().unwrap();
+    let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ()).unwrap();
+    let races = outcome.passes[0].races.as_ref().expect("instruments are on").total();
+    (races, simulated.report())
+}
+
+#[test]
+fn detectors_agree_with_the_simulator_up_to_their_bias() {
+    let (races, report) = simulated(AsynGrad);
+    let overwrites = races.overwrites;
+    assert_eq!((report.steps, overwrites.steps), (400, 400));
+    let wrong = races.probes.iter().filter(|probe| probe.is_wrong()).count() as u64;
+    let overlapped = 400 - races.staleness.counts()[0];
+    // Each counts what the one before it counts, and more.
+    let counts = [wrong, report.overwritten_steps, overwrites.read, overlapped];
+    assert!(wrong > 0 && counts.is_sorted(), "{counts:?}");
+    // Stores are lost only where two workers write a block at the same time.
+    assert!(report.lost_stores > 0 && overwrites.written > 0, "{report:?}, {overwrites:?}");
+
+    let (races, report) = simulated(Locked);
+    assert_eq!((races.overwrites.read, races.overwrites.written), (0, 0));
+    assert_eq!((report.lost_stores, races.wrong_rate()), (0, 0.0));
 }

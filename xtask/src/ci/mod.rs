@@ -143,9 +143,18 @@ fn has_avx2() -> bool {
     false
 }
 
-/// Runs the loom tests of `asyn-sync`, which lie beside what they test.
+/// Runs the loom tests, which lie beside what they test.
 pub(crate) fn loom(workspace: &Workspace) -> Result<Outcome> {
-    let mut command = workspace.cargo(["test", "-p", "asyn-sync", "--release", "--lib"]);
+    let mut command = workspace.cargo([
+        "test",
+        "-p",
+        "asyn-core",
+        "-p",
+        "asyn-sync",
+        "--release",
+        "--lib",
+        "loom",
+    ]);
     // Other flags would make the crates of every other build stale, so they get a folder
     // of their own.
     command.arg("--target-dir").arg(workspace.root().join("target/loom"));

@@ -7,7 +7,7 @@
 //! ```
 
 use super::probe::Pair;
-use super::{Instruments, Overlap, Races};
+use super::{Instruments, Overlap, Races, Versions};
 use crate::gradient::Gradient;
 use crate::layout::Layout;
 use crate::seed::{Purpose, SplitMix64};
@@ -17,6 +17,25 @@ use crate::worker::Worker;
 /// Tells the stream that samples steps from the one that decides about sparse writes.
 const SAMPLES: u64 = 0x70_61_69_72;
 
+/// What the instruments of all workers share.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    overlap: Overlap,
+    versions: Option<Versions>,
+}
+
+impl Counters {
+    pub(crate) fn new(instruments: Instruments, layout: &Layout, n_workers: usize) -> Self {
+        let versions = instruments.versions.then(|| Versions::new(layout.n_blocks(), n_workers));
+        Self { overlap: Overlap::default(), versions }
+    }
+
+    /// Returns the counters of writes to each block, if there are any.
+    pub(crate) fn versions(&self) -> Option<&Versions> {
+        self.versions.as_ref()
+    }
+}
+
 /// What one worker's instruments keep.
 #[derive(Debug)]
 pub(crate) struct Gauge {
@@ -25,13 +44,22 @@ pub(crate) struct Gauge {
     /// Whether the step that was drawn last is probed.
     is_sampled: bool,
     ended_before_read: u64,
+    /// The writes to each block that had ended before the first read.
+    noted: Vec<(usize, u32)>,
     races: Races,
 }
 
 impl Gauge {
     pub(crate) fn new(instruments: Instruments, layout: &Layout) -> Self {
         let pair = instruments.paired.map(|_| Box::new(Pair::new(layout)));
-        Self { instruments, pair, is_sampled: false, ended_before_read: 0, races: Races::default() }
+        Self {
+            instruments,
+            pair,
+            is_sampled: false,
+            ended_before_read: 0,
+            noted: Vec::new(),
+            races: Races::default(),
+        }
     }
 
     /// Hands over what was seen so far.
@@ -56,12 +84,26 @@ impl Gauge {
     }
 
     /// Notes what holds before the first read of a step.
-    pub(crate) fn read(&mut self, worker: &Worker<'_>, touched: &Touched, overlap: &Overlap) {
+    pub(crate) fn read(&mut self, worker: &Worker<'_>, touched: &Touched, counters: &Counters) {
         if self.instruments.overlap {
-            self.ended_before_read = overlap.ended();
+            self.ended_before_read = counters.overlap.ended();
+        }
+        if let Some(versions) = counters.versions.as_ref().filter(|_| self.is_sampled) {
+            self.noted.clear();
+            let blocks = worker.shared_blocks(touched);
+            versions.note(worker.index(), blocks, &mut self.noted);
         }
         if let Some(pair) = self.pair.as_mut().filter(|_| self.is_sampled) {
             pair.copy(worker, touched);
+        }
+    }
+
+    /// Notes what holds after the last read of a step.
+    pub(crate) fn end_read(&mut self, worker: &Worker<'_>, counters: &Counters) {
+        if let Some(versions) = counters.versions.as_ref().filter(|_| self.is_sampled) {
+            self.races.overwrites.steps += 1;
+            let is_torn = versions.were_written(worker.index(), &self.noted);
+            self.races.overwrites.read += u64::from(is_torn);
         }
     }
 
@@ -78,16 +120,22 @@ impl Gauge {
     }
 
     /// Announces an update.
-    pub(crate) fn begin(&self, overlap: &Overlap) {
+    pub(crate) fn begin(&self, worker: &mut Worker<'_>, counters: &Counters) {
         if self.instruments.overlap {
-            overlap.begin();
+            counters.overlap.begin();
+        }
+        if let Some(announcer) = worker.announcer() {
+            announcer.start(self.is_sampled);
         }
     }
 
     /// Ends an update; `is_step` unless it only writes what was held back.
-    pub(crate) fn end(&mut self, overlap: &Overlap, is_step: bool) {
+    pub(crate) fn end(&mut self, worker: &mut Worker<'_>, counters: &Counters, is_step: bool) {
+        if let Some(announcer) = worker.announcer().filter(|_| is_step) {
+            self.races.overwrites.written += u64::from(announcer.has_met());
+        }
         if self.instruments.overlap {
-            let begun = overlap.end();
+            let begun = counters.overlap.end();
             if is_step {
                 self.races.staleness.record(begun - 1 - self.ended_before_read);
             }

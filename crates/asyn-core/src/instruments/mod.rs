@@ -17,15 +17,18 @@ mod balance;
 mod gauge;
 mod overlap;
 mod probe;
+mod versions;
 
 use std::num::NonZeroU32;
 
 pub use balance::Mass;
 pub(crate) use balance::{Balance, Ledger, Sample};
-pub(crate) use gauge::Gauge;
-pub(crate) use overlap::Overlap;
+pub(crate) use gauge::{Counters, Gauge};
+use overlap::Overlap;
 pub use overlap::Staleness;
 pub use probe::{Probe, Quantiles, Sketch};
+pub use versions::Overwrites;
+pub(crate) use versions::{Announcer, Versions};
 
 /// Which instruments are on; none by default.
 ///
@@ -54,6 +57,8 @@ pub struct Instruments {
     /// Balances what is written to one in so many rows, and to small whole tensors. Which rows is
     /// a function of the seed.
     pub balance: Option<NonZeroU32>,
+    /// Counts writes to each block, and in the steps that `paired` chooses compares the counts.
+    pub versions: bool,
 }
 
 impl Instruments {
@@ -61,14 +66,24 @@ impl Instruments {
     /// balance of one row in 64.
     #[must_use]
     pub fn default_set() -> Self {
-        Self { overlap: true, paired: NonZeroU32::new(256), balance: NonZeroU32::new(64) }
+        Self {
+            overlap: true,
+            paired: NonZeroU32::new(256),
+            balance: NonZeroU32::new(64),
+            ..Self::default()
+        }
     }
 
     /// Returns all instruments, for runs that are about measuring: one probe in 16 steps,
     /// and the balance of one row in 8.
     #[must_use]
     pub fn full() -> Self {
-        Self { overlap: true, paired: NonZeroU32::new(16), balance: NonZeroU32::new(8) }
+        Self {
+            overlap: true,
+            paired: NonZeroU32::new(16),
+            balance: NonZeroU32::new(8),
+            versions: true,
+        }
     }
 
     /// Returns true if no instrument is on.
@@ -107,6 +122,8 @@ pub struct Races {
     pub probes: Vec<Probe>,
     /// The sum of all probes' gradients and errors, for [`Races::bias`].
     pub sketch: Sketch,
+    /// How many sampled steps met writes of others on a block; empty if writes are not counted.
+    pub overwrites: Overwrites,
 }
 
 impl Races {
@@ -115,6 +132,7 @@ impl Races {
         self.staleness.add(&other.staleness);
         self.probes.extend_from_slice(&other.probes);
         self.sketch.add(&other.sketch);
+        self.overwrites.add(&other.overwrites);
     }
 
     /// Returns the share of probed gradients that differ in any bit, from 0 to 1; 0 without a

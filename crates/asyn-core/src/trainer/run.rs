@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Trainer;
 use crate::error::{Error, Result};
-use crate::instruments::{Balance, Overlap, RaceReport, Races, Sample};
+use crate::instruments::{Balance, Counters, RaceReport, Races, Sample};
 use crate::model::Model;
 use crate::observer::{Checkpoint, Event, Observer, PassReport, Quiet, Source};
 use crate::segment::{Lane, Segment, Tally};
@@ -35,7 +35,7 @@ pub(super) struct Run<'r, M: Model, S, U: Update> {
     pub(super) pass: u32,
     pub(super) done: usize,
     tally: Tally,
-    overlap: Overlap,
+    counters: Counters,
     balance: Option<Balance>,
     races: Option<RaceReport>,
     pass_time: Duration,
@@ -101,7 +101,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             pass: checkpoint.map_or(0, |c| c.pass),
             done: checkpoint.map_or(0, |c| c.done),
             tally: Tally { loss, examples: examples_done, steps },
-            overlap: Overlap::default(),
+            counters: Counters::new(instruments, layout, trainer.n_workers),
             balance: sample.map(Balance::new),
             races: None,
             pass_time,
@@ -139,7 +139,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             (self.pass, first_ticket, trainer.seed),
             trainer.access,
         )
-        .with_overlap(&self.overlap);
+        .with_counters(&self.counters);
         let virtual_before = trainer.strategy.virtual_time();
         trainer.strategy.run(&segment, &mut self.lanes);
         let mut tables = vec![&*self.weights];
