@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 
+use crate::Real;
 use crate::batch::Batch;
 use crate::gradient::Gradient;
 use crate::instruments::{Counters, Gauge, Instruments, Ledger, Races, Sample};
@@ -206,14 +207,17 @@ impl<W> Lane<W> {
         }
     }
 
-    /// Adds instruments, and a ledger of the writes to `sample`, if there is one.
+    /// Adds instruments, which may know the optimum, and a ledger of the writes to `sample`, if
+    /// there is one.
     pub(crate) fn with_instruments(
         mut self,
         instruments: Instruments,
         layout: &Layout,
+        optimum: Option<&Arc<[Real]>>,
         sample: Option<&Arc<Sample>>,
     ) -> Self {
-        self.gauge = (!instruments.is_off()).then(|| Box::new(Gauge::new(instruments, layout)));
+        self.gauge =
+            (!instruments.is_off()).then(|| Box::new(Gauge::new(instruments, layout, optimum)));
         self.ledger = sample.map(|sample| Box::new(Ledger::new(Arc::clone(sample))));
         self
     }
@@ -455,7 +459,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
 
     fn end_read(&mut self) {
         if let Some((gauge, counters)) = &mut self.gauge {
-            gauge.end_read(&self.worker, counters);
+            gauge.end_read(&self.worker, self.touched, counters);
         }
     }
 

@@ -114,6 +114,34 @@ impl Snapshot {
         }
     }
 
+    /// Returns what was copied, in parts, each beside the same part of `other`, which was planned
+    /// alike.
+    pub(crate) fn beside<'s>(
+        &'s mut self,
+        other: &'s mut Self,
+    ) -> impl Iterator<Item = (&'s [Real], &'s [Real])> {
+        self.tensors.iter_mut().zip(&mut other.tensors).filter_map(|(copied, other)| {
+            let len = copied.len;
+            let is_copied = copied.whole || !copied.rows.is_empty();
+            let sides = [copied, other].map(|copied| &copied.copy.as_mut_slice()[..len]);
+            is_copied.then_some((sides[0], sides[1]))
+        })
+    }
+
+    /// Returns a row, or a whole tensor as row 0, if it was copied.
+    pub(crate) fn block(&self, tensor: TensorId, row: u32) -> Option<WeightsView<'_>> {
+        let copied = &self.tensors[tensor.index()];
+        match copied.shape {
+            Shape::Rows { .. } => {
+                let slot = copied.slot_of[row as usize];
+                (slot != ABSENT).then(|| copied.rows_view().row(slot))
+            }
+            Shape::Dense { .. } | Shape::Panels { .. } => {
+                copied.whole.then(|| copied.copy.view(0, copied.len))
+            }
+        }
+    }
+
     pub(crate) fn sum_lists(
         &self,
         tensor: TensorId,

@@ -13,8 +13,13 @@ use asyn_sync::{Locked, Minibatch, RoundRobin};
 use asyn_testing::{Logistic, separable_clicks};
 use tasks::{Plane, Slope};
 
-const ALL_BLOCKS: Instruments =
-    Instruments { overlap: false, paired: None, balance: NonZeroU32::new(1), versions: false };
+const ALL_BLOCKS: Instruments = Instruments {
+    overlap: false,
+    paired: None,
+    balance: NonZeroU32::new(1),
+    versions: false,
+    reread: false,
+};
 
 /// Trains on 2000 clicks in segments of 700 and returns the mass of each of two passes.
 fn masses<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Mass> {

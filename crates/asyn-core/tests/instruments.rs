@@ -18,6 +18,7 @@ const EVERY_STEP: Instruments = Instruments {
     paired: NonZeroU32::new(1),
     balance: NonZeroU32::new(1),
     versions: true,
+    reread: true,
 };
 
 /// Trains on 120 clicks and returns what each worker saw in the last pass.
@@ -68,6 +69,8 @@ fn one_worker_sees_nothing<S: Strategy, U: Update + Clone>(
         assert_eq!(races.relative_error(false), Quantiles::default());
         let overwrites = Overwrites { steps: report.steps, read: 0, written: 0 };
         assert_eq!(races.overwrites, overwrites);
+        assert_eq!((races.changes.steps, races.changes.changed), (report.steps, 0));
+        assert!(races.changes.weights > 0);
     }
 }
 
@@ -102,6 +105,7 @@ fn an_order_that_waits_tears_nothing() {
         assert_eq!((workers.len(), total.probes.len()), (3, 120));
         assert_eq!(total.wrong_rate(), 0.0);
         assert_eq!(total.overwrites, Overwrites { steps: 120, read: 0, written: 0 });
+        assert_eq!((total.changes.changed_steps, total.changes.distance), (0, 0.0));
     }
 }
 
@@ -153,7 +157,9 @@ fn a_forced_schedule_is_reported_exactly() {
         let schedule = Schedule::Constant { rate: 1.0 };
         let sgd = Sgd { schedule, l2: 0.0, averaging: Averaging::Off };
         let builder = Trainer::builder().strategy(Overtaken).update(sgd).threads(2).passes(1);
-        let trainer = builder.read(read).instruments(EVERY_STEP).build().unwrap();
+        let optimum = Some(vec![1.0; model.layout().len()].into());
+        let builder = builder.optimum(optimum).read(read);
+        let trainer = builder.instruments(EVERY_STEP).build().unwrap();
         let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ());
         outcome.unwrap().passes[0].races.clone().expect("instruments are on").workers
     };
@@ -171,6 +177,14 @@ fn a_forced_schedule_is_reported_exactly() {
     assert!(!workers[1].probes[0].is_wrong());
     let torn = Overwrites { steps: 1, read: 1, written: 0 };
     assert_eq!(workers[0].overwrites, torn);
+    // One row of 8 weights and a bias were read; the first of each became 1/2.
+    let changes = workers[0].changes;
+    assert_eq!([changes.steps, changes.changed_steps, changes.changed], [1, 1, 2]);
+    assert!((changes.mean_distance() - 0.5f64.sqrt()).abs() < 1e-6, "{changes:?}");
+    // The optimum is 1 everywhere and the copy 0: the error of both coordinates, σ(1) - 1/2.
+    let projection = workers[0].projection().expect("the optimum is known");
+    assert!((projection - 2.0 * (relative / 2.0)).abs() < 1e-6, "{projection}");
+    assert_eq!(workers[1].projection(), Some(0.0));
     assert_eq!(workers[1].overwrites, Overwrites { read: 0, ..torn });
     // A snapshot is as stale, but it does not change under the gradient.
     let workers = run(Read::Snapshot);
@@ -243,7 +257,8 @@ fn detectors_agree_with_the_simulator_up_to_their_bias() {
     let wrong = races.probes.iter().filter(|probe| probe.is_wrong()).count() as u64;
     let overlapped = 400 - races.staleness.counts()[0];
     // Each counts what the one before it counts, and more.
-    let counts = [wrong, report.overwritten_steps, overwrites.read, overlapped];
+    let changed = races.changes.changed_steps;
+    let counts = [wrong, changed, report.overwritten_steps, overwrites.read, overlapped];
     assert!(wrong > 0 && counts.is_sorted(), "{counts:?}");
     // Stores are lost only where two workers write a block at the same time.
     assert!(report.lost_stores > 0 && overwrites.written > 0, "{report:?}, {overwrites:?}");

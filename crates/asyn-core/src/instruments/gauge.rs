@@ -6,8 +6,11 @@
 //! draw → (plan) → (copy) read → (start) compute (recompute, compare) → (begin) write (end)
 //! ```
 
+use std::sync::Arc;
+
 use super::probe::Pair;
 use super::{Instruments, Overlap, Races, Versions};
+use crate::Real;
 use crate::gradient::Gradient;
 use crate::layout::Layout;
 use crate::seed::{Purpose, SplitMix64};
@@ -50,8 +53,14 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
-    pub(crate) fn new(instruments: Instruments, layout: &Layout) -> Self {
-        let pair = instruments.paired.map(|_| Box::new(Pair::new(layout)));
+    pub(crate) fn new(
+        instruments: Instruments,
+        layout: &Layout,
+        optimum: Option<&Arc<[Real]>>,
+    ) -> Self {
+        let pair = instruments
+            .paired
+            .map(|_| Box::new(Pair::new(layout, instruments.reread, optimum.cloned())));
         Self {
             instruments,
             pair,
@@ -99,7 +108,10 @@ impl Gauge {
     }
 
     /// Notes what holds after the last read of a step.
-    pub(crate) fn end_read(&mut self, worker: &Worker<'_>, counters: &Counters) {
+    pub(crate) fn end_read(&mut self, worker: &Worker<'_>, touched: &Touched, counters: &Counters) {
+        if let Some(pair) = self.pair.as_mut().filter(|_| self.is_sampled) {
+            pair.read_again(worker, touched, &mut self.races.changes);
+        }
         if let Some(versions) = counters.versions.as_ref().filter(|_| self.is_sampled) {
             self.races.overwrites.steps += 1;
             let is_torn = versions.were_written(worker.index(), &self.noted);

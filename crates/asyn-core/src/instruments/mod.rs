@@ -17,6 +17,7 @@ mod balance;
 mod gauge;
 mod overlap;
 mod probe;
+mod reread;
 mod versions;
 
 use std::num::NonZeroU32;
@@ -27,6 +28,7 @@ pub(crate) use gauge::{Counters, Gauge};
 use overlap::Overlap;
 pub use overlap::Staleness;
 pub use probe::{Probe, Quantiles, Sketch};
+pub use reread::Changes;
 pub use versions::Overwrites;
 pub(crate) use versions::{Announcer, Versions};
 
@@ -59,6 +61,9 @@ pub struct Instruments {
     pub balance: Option<NonZeroU32>,
     /// Counts writes to each block, and in the steps that `paired` chooses compares the counts.
     pub versions: bool,
+    /// Reads the touched blocks again at the end of the gradient, in the steps that `paired`
+    /// chooses.
+    pub reread: bool,
 }
 
 impl Instruments {
@@ -83,6 +88,7 @@ impl Instruments {
             paired: NonZeroU32::new(16),
             balance: NonZeroU32::new(8),
             versions: true,
+            reread: true,
         }
     }
 
@@ -124,6 +130,8 @@ pub struct Races {
     pub sketch: Sketch,
     /// How many sampled steps met writes of others on a block; empty if writes are not counted.
     pub overwrites: Overwrites,
+    /// What changed under the gradients of sampled steps; empty if nothing is read again.
+    pub changes: Changes,
 }
 
 impl Races {
@@ -133,6 +141,7 @@ impl Races {
         self.probes.extend_from_slice(&other.probes);
         self.sketch.add(&other.sketch);
         self.overwrites.add(&other.overwrites);
+        self.changes.add(&other.changes);
     }
 
     /// Returns the share of probed gradients that differ in any bit, from 0 to 1; 0 without a
@@ -157,6 +166,14 @@ impl Races {
     pub fn cosine(&self) -> f64 {
         let lacking: f64 = self.probes.iter().map(|probe| 1.0 - probe.cosine).sum();
         1.0 - lacking / self.probes.len().max(1) as f64
+    }
+
+    /// Returns the mean over probes of `(g − s)ᵀ (w − w*)`, or `None` without a known optimum.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    pub fn projection(&self) -> Option<f64> {
+        let sum: Option<f64> = self.probes.iter().map(|probe| probe.projection).sum();
+        sum.filter(|_| !self.probes.is_empty()).map(|sum| sum / self.probes.len() as f64)
     }
 
     /// Estimates `‖mean(s − g)‖ / ‖mean g‖`, the systematic part of the error.

@@ -10,6 +10,10 @@
 //! this step added is compared. What a model keeps from earlier steps, as
 //! [`Worker::whole_version`] allows, serves both gradients.
 
+use std::sync::Arc;
+
+use super::Changes;
+use crate::Real;
 use crate::gradient::Gradient;
 use crate::layout::{Layout, Shape, TensorId};
 use crate::snapshot::Snapshot;
@@ -42,6 +46,10 @@ pub struct Probe {
     pub far: u64,
     /// Those whose sign differs.
     pub sign_flips: u64,
+    /// `(g − s)ᵀ (w − w*)`, where `w` is the copy and `w*` the optimum that the trainer was given,
+    /// if it was; over the blocks that the step reads. Its mean is `τ` of Theorem 1 (Sun, COLING
+    /// 2016).
+    pub projection: Option<f64>,
 }
 
 impl Probe {
@@ -125,6 +133,10 @@ impl Sketch {
 #[derive(Debug)]
 pub(crate) struct Pair {
     reference: Snapshot,
+    /// The same blocks at the end of the gradient, if they are read again.
+    again: Option<Snapshot>,
+    optimum: Option<Arc<[Real]>>,
+    scale: Real,
     gradient: Gradient,
     /// For each block of the layout, its place among `blocks` or [`ABSENT`].
     place_of: Vec<u32>,
@@ -137,6 +149,8 @@ pub(crate) struct Pair {
 #[derive(Debug)]
 struct Block {
     number: usize,
+    tensor: TensorId,
+    row: u32,
     /// Where it starts in the weight vector, and in the values.
     start: usize,
     at: usize,
@@ -144,9 +158,12 @@ struct Block {
 }
 
 impl Pair {
-    pub(super) fn new(layout: &Layout) -> Self {
+    pub(super) fn new(layout: &Layout, reads_again: bool, optimum: Option<Arc<[Real]>>) -> Self {
         Self {
             reference: Snapshot::new(layout),
+            again: reads_again.then(|| Snapshot::new(layout)),
+            optimum,
+            scale: 1.0,
             gradient: Gradient::new(0.0),
             place_of: vec![ABSENT; layout.n_blocks()],
             blocks: Vec::new(),
@@ -156,10 +173,26 @@ impl Pair {
 
     pub(super) fn plan(&mut self, layout: &Layout, touched: &Touched) {
         self.reference.plan(layout, touched);
+        if let Some(again) = &mut self.again {
+            again.plan(layout, touched);
+        }
     }
 
     pub(super) fn copy(&mut self, worker: &Worker<'_>, touched: &Touched) {
         worker.copy_into(&mut self.reference, touched);
+    }
+
+    /// Reads the copied blocks again, if that is asked for.
+    pub(super) fn read_again(
+        &mut self,
+        worker: &Worker<'_>,
+        touched: &Touched,
+        changes: &mut Changes,
+    ) {
+        if let Some(again) = &mut self.again {
+            worker.copy_into(again, touched);
+            changes.record(worker.scale(), self.reference.beside(again));
+        }
     }
 
     /// Gets ready before `gradient`, which may hold sums of earlier steps, is computed.
@@ -179,6 +212,7 @@ impl Pair {
         version: u64,
         compute: impl FnOnce(&Worker<'_>, &mut Gradient),
     ) {
+        self.scale = worker.scale();
         compute(&worker.reference(&mut self.reference, version), &mut self.gradient);
     }
 
@@ -199,11 +233,25 @@ impl Pair {
             differing: 0,
             far: 0,
             sign_flips: 0,
+            projection: self.optimum.is_some().then_some(0.0),
         };
         let [mut error, mut racy, mut clean, mut product] = [0.0; 4];
         for block in &self.blocks {
             self.place_of[block.number] = ABSENT;
             let range = block.at..block.at + block.len;
+            if let Some((projection, optimum)) =
+                probe.projection.as_mut().zip(self.optimum.as_ref())
+                && let Some(read) = self.reference.block(block.tensor, block.row)
+            {
+                let optimum = &optimum[block.start..];
+                *projection += (0..block.len)
+                    .map(|i| {
+                        let error = self.values[1][block.at + i] - self.values[0][block.at + i];
+                        let weight = f64::from(self.scale) * f64::from(read.get(i));
+                        error * (weight - f64::from(optimum[i]))
+                    })
+                    .sum::<f64>();
+            }
             let pairs = self.values[0][range.clone()].iter().zip(&self.values[1][range]);
             for (index, (&s, &g)) in (block.start..).zip(pairs) {
                 if s == 0.0 && g == 0.0 {
@@ -233,8 +281,8 @@ impl Pair {
     /// Adds `sign` times a gradient, or the own one, to the values of a side.
     fn accumulate(&mut self, layout: &Layout, side: usize, sign: f64, other: Option<&Gradient>) {
         let Self { gradient, place_of, blocks, values, .. } = self;
-        let mut add = |tensor: TensorId, offset: usize, scale: f32, added: &[f32]| {
-            let tensor = layout.tensor(tensor);
+        let mut add = |id: TensorId, offset: usize, scale: f32, added: &[f32]| {
+            let tensor = layout.tensor(id);
             let (number, first, len) = match tensor.shape {
                 Shape::Rows { stride, .. } => {
                     (tensor.first_block + offset / stride, offset / stride * stride, stride)
@@ -246,7 +294,16 @@ impl Pair {
             if place_of[number] == ABSENT {
                 place_of[number] = u32::try_from(blocks.len()).expect("blocks are numbered by u32");
                 let at = values[0].len();
-                blocks.push(Block { number, start: tensor.start + first, at, len });
+                let row =
+                    u32::try_from(number - tensor.first_block).expect("rows are numbered by u32");
+                blocks.push(Block {
+                    number,
+                    tensor: id,
+                    row,
+                    start: tensor.start + first,
+                    at,
+                    len,
+                });
                 values.iter_mut().for_each(|values| values.resize(at + len, 0.0));
             }
             let at = blocks[place_of[number] as usize].at + (offset - first);

@@ -1,6 +1,7 @@
 //! The settings of a run, and their ranges.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use super::Trainer;
 use crate::Real;
@@ -29,6 +30,7 @@ pub struct TrainerBuilder<S, U> {
     sums_every: u32,
     segment_len: usize,
     instruments: Instruments,
+    optimum: Option<Arc<[Real]>>,
 }
 
 impl Trainer {
@@ -48,6 +50,7 @@ impl Trainer {
             sums_every: 1,
             segment_len: 1 << 14,
             instruments: Instruments::default(),
+            optimum: None,
         }
     }
 }
@@ -68,6 +71,7 @@ impl<S, U> TrainerBuilder<S, U> {
             sums_every: self.sums_every,
             segment_len: self.segment_len,
             instruments: self.instruments,
+            optimum: self.optimum,
         }
     }
 
@@ -86,6 +90,7 @@ impl<S, U> TrainerBuilder<S, U> {
             sums_every: self.sums_every,
             segment_len: self.segment_len,
             instruments: self.instruments,
+            optimum: self.optimum,
         }
     }
 
@@ -172,6 +177,15 @@ impl<S, U> TrainerBuilder<S, U> {
         self.instruments = instruments;
         self
     }
+
+    /// Tells the instruments the optimum, laid out as the weights are and as long as the model's
+    /// layout: probes then say how the error of a gradient points relative to it. Unknown by
+    /// default.
+    #[must_use]
+    pub fn optimum(mut self, optimum: Option<Arc<[Real]>>) -> Self {
+        self.optimum = optimum;
+        self
+    }
 }
 
 impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
@@ -228,6 +242,7 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
             access,
             segment_len: self.segment_len,
             instruments: self.instruments,
+            optimum: self.optimum,
         })
     }
 }

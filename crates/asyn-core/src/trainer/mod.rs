@@ -15,6 +15,9 @@ mod run;
 
 pub use builder::TrainerBuilder;
 
+use std::sync::Arc;
+
+use crate::Real;
 use crate::error::{Error, Result};
 use crate::instruments::Instruments;
 use crate::model::Model;
@@ -54,6 +57,7 @@ pub struct Trainer<S = Serial, U = Sgd> {
     access: Access,
     segment_len: usize,
     instruments: Instruments,
+    optimum: Option<Arc<[Real]>>,
 }
 
 /// How a run ended.

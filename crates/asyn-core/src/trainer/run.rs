@@ -59,6 +59,9 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         if weights.len() < layout.len() {
             check("the weight vector", weights.len())?;
         }
+        if let Some(optimum) = &trainer.optimum {
+            check("the optimum", optimum.len())?;
+        }
         let started = Instant::now();
         let count = || Frequencies::count(model, examples, trainer.n_workers);
         let frequencies = trainer.update.needs_frequencies().then(count);
@@ -83,7 +86,12 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let lanes = (0..trainer.n_workers)
             .map(|_| {
                 let lane = Lane::new(model, &trainer.access, n_tables);
-                lane.with_instruments(instruments, layout, sample.as_ref())
+                lane.with_instruments(
+                    instruments,
+                    layout,
+                    trainer.optimum.as_ref(),
+                    sample.as_ref(),
+                )
             })
             .collect();
         let (loss, examples_done, steps) = checkpoint.map_or((0.0, 0, 0), |c| c.partial);
