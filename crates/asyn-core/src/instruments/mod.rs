@@ -1,14 +1,16 @@
 //! Instruments that see what races do to a run.
 //!
-//! | Instrument  | Measures                                   | Over-counts                         | Under-counts                            |
-//! | ----------- | ------------------------------------------ | ----------------------------------- | --------------------------------------- |
-//! | [`Staleness`] | updates by others between a step's read and the end of its write | updates that touch other blocks | nothing |
-//! | [`Probe`]   | the effect on the gradient: the racy one beside one on a copy | tearing of the copy itself | steps that are not sampled, and what was stale before the step |
-//! | [`Mass`]    | what was written and is not there in the end: lost updates | nothing beyond a stated tolerance | losses that cancel, rows that are not sampled, large matrices |
+//! | Report        | Kind  | Measures                                  | Over-counts                 | Under-counts                            |
+//! | ------------- | ----- | ----------------------------------------- | --------------------------- | --------------------------------------- |
+//! | [`Staleness`] | stale | updates by others between a step's read and the end of its write | updates that touch other blocks | nothing |
+//! | [`Overwrites`] | torn; written at once | steps that met writes of others on a block | other elements of the block, the same value | steps that are not sampled |
+//! | [`Changes`]   | torn  | weights that changed between first read and end of the gradient | changes after the last use | changes before the first use |
+//! | [`Probe`]     | torn  | the effect on the gradient: the racy one beside one on a copy | tearing of the copy itself | steps that are not sampled, and what was stale before the step |
+//! | [`Mass`]      | lost  | what was written and is not there in the end | nothing beyond a stated tolerance | losses that cancel, rows that are not sampled, large matrices |
 //!
 //! Staleness tells how old the weights were at which a gradient was computed; a probe tells
-//! how wrong the gradient is because its weights changed *while* it was computed (torn reads);
-//! the mass tells what was lost on writing. The three are reported apart.
+//! how wrong the gradient is because its weights changed *while* it was computed; the mass tells
+//! what was lost on writing. The three kinds of error are reported apart.
 //!
 //! The instruments change no weight: one worker computes the same bits with and without them.
 //! Off, they cost a branch an act of a step, and nothing a read.
