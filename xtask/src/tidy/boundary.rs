@@ -25,7 +25,7 @@ const ATOMICS: &[Allowance] = &[
         reason: "the counter that hands out work, and the flag that stops it",
     },
     Allowance {
-        path: "crates/asyn-core/src/worker.rs",
+        path: "crates/asyn-core/src/worker/mod.rs",
         reason: "the counter that tells workers apart",
     },
     Allowance { path: "crates/asyn-sync/src/barrier.rs", reason: "the round that a barrier is in" },

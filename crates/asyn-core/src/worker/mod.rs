@@ -7,11 +7,12 @@
 //! Tables: table 0 is the weights; the tables after it belong to the update
 //! rule, one float a weight each, laid out alike.
 
-use std::cell::{RefCell, RefMut};
+mod write;
+
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Real;
-use crate::gradient::{Outer, Spreads, Sum};
 use crate::instruments::{Announcer, Ledger, Versions};
 use crate::layout::{Layout, Shape, TensorId};
 use crate::replica::Replica;
@@ -69,9 +70,6 @@ pub struct Worker<'a> {
     whole_version: u64,
     scratch: [Vec<Real>; 2],
 }
-
-/// Positions in lists of rows; `None` for all of them in their order.
-type Positions<'p> = Option<&'p [usize]>;
 
 /// The private memory that stands between a worker and the shared weights.
 #[derive(Debug)]
@@ -266,106 +264,6 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Adds `a` times each vector of `spreads`, and its scale, to its rows in `table`.
-    pub fn add_rows(&self, table: usize, spreads: &Spreads, a: Real) {
-        let (scales, values) = (spreads.scales(), spreads.values());
-        self.write_rows(table, spreads, |rows, hot, lists, _| match self.write {
-            Write::Racy => rows.add_lists(hot, lists, a, scales, values),
-            Write::Cas => rows.add_lists_cas(hot, lists, a, scales, values),
-        });
-    }
-
-    /// Replaces each row of `spreads` by `keep row + rate vector`, with one `keep` and `rate`
-    /// for each row in the lists. The scales of the vectors are not applied.
-    ///
-    /// # Panics
-    ///
-    /// Panics if there is not one `keep` and one `rate` for each row.
-    pub fn blend_rows(&self, table: usize, spreads: &Spreads, keep: &[Real], rate: &[Real]) {
-        let values = spreads.values();
-        self.write_rows(table, spreads, |rows, hot, lists, positions| {
-            let of = |all: &[Real], positions: &[usize]| -> Vec<Real> {
-                positions.iter().map(|&at| all[at]).collect()
-            };
-            let picked = positions.map(|positions| (of(keep, positions), of(rate, positions)));
-            let (keep, rate) = picked.as_ref().map_or((keep, rate), |(k, r)| (k, r));
-            match self.write {
-                Write::Racy => rows.blend_lists(hot, lists, keep, rate, values),
-                Write::Cas => rows.blend_lists_cas(hot, lists, keep, rate, values),
-            }
-        });
-    }
-
-    /// Multiplies a whole tensor by `keep` and adds `a` times a summed gradient.
-    pub fn blend_whole(&self, table: usize, sum: &Sum, keep: Real, a: Real) {
-        let blend = |view: WeightsView<'_>| match self.write {
-            Write::Racy => view.scale_add(keep, a, &sum.values),
-            Write::Cas => view.scale_add_cas(keep, a, &sum.values),
-        };
-        let view = self.whole_for_writing(table, sum.tensor);
-        if self.is_replicated(sum.tensor) {
-            return blend(view);
-        }
-        let write = || self.announce(table, self.whole_block(sum.tensor), || blend(view));
-        match self.ledger(table) {
-            Some(mut ledger) => {
-                let apply = |copy: &SharedWeights| blend(copy.view(0, sum.values.len()));
-                ledger.write_whole(sum.tensor, view, 1, apply, write);
-            }
-            None => write(),
-        }
-    }
-
-    /// Adds `a` times a sum of outer products to a tensor stored as panels.
-    pub fn add_outer(&self, table: usize, outer: &Outer, a: Real) {
-        let add = |panels: PanelView<'_>| panels.rank_update(a, &outer.x, &outer.delta, outer.n);
-        let panels = self.shared_panels(table, outer.tensor);
-        let write = || self.announce(table, self.whole_block(outer.tensor), || add(panels));
-        match self.ledger(table) {
-            Some(mut ledger) => {
-                let view = self.whole_for_writing(table, outer.tensor);
-                let apply = |copy: &SharedWeights| add(copy.panels(0, panels.k(), panels.n()));
-                ledger.write_whole(outer.tensor, view, outer.n, apply, write);
-            }
-            None => write(),
-        }
-    }
-
-    /// Adds `value` to the weight at `index` of a tensor, counted as the tensor is stored.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `index` is out of range.
-    pub fn add_cell(&self, table: usize, tensor: TensorId, index: u32, value: Real) {
-        let id = tensor;
-        let tensor = self.layout.tensor(tensor);
-        let view = self.tables[table].view(tensor.start, tensor.stored_len());
-        let index = index as usize;
-        let add = || match self.write {
-            Write::Racy => view.set(index, view.get(index) + value),
-            Write::Cas => {
-                // The compare-and-swap kernels work on runs of weights; a run that
-                // starts at an allowed position and is 0 elsewhere adds one cell.
-                let start = index / 8 * 8;
-                let mut run = [0.0; 8];
-                run[index - start] = value;
-                let end = (start + 8).min(tensor.stored_len());
-                self.tables[table]
-                    .view(tensor.start + start, end - start)
-                    .add_scaled_cas(1.0, &run[..end - start]);
-            }
-        };
-        let block = match tensor.shape {
-            Shape::Rows { stride, .. } => tensor.first_block + index / stride,
-            Shape::Dense { .. } | Shape::Panels { .. } => tensor.first_block,
-        };
-        let write = || self.announce(table, std::iter::once(block), add);
-        match self.ledger(table) {
-            Some(mut ledger) => ledger.write_cell(id, (view, index), value, write),
-            None => write(),
-        }
-    }
-
     /// Lends two buffers that live as long as the worker, for what an update rule computes
     /// row by row.
     pub fn with_scratch(&mut self, work: impl FnOnce(&Self, &mut Vec<Real>, &mut Vec<Real>)) {
@@ -459,80 +357,6 @@ impl<'a> Worker<'a> {
             replica.refresh(&self.tables);
         }
         self.whole_version += 1;
-    }
-
-    /// Writes the lists of `spreads` by `write`, which is given rows, those in front that are
-    /// elsewhere, lists of rows, and for each of their ids its position in the lists of `spreads`.
-    fn write_rows(
-        &self,
-        table: usize,
-        spreads: &Spreads,
-        write: impl Fn(&RowsView<'_>, Option<&RowsView<'_>>, Lists<'_>, Positions<'_>),
-    ) {
-        let rows = self.rows(table, spreads.tensor());
-        let hot = self.hot_rows(table, spreads.tensor());
-        let lists = spreads.lists();
-        let first = hot.as_ref().map_or(0, RowsView::n_rows);
-        let blocks = self.rows_blocks(spreads.tensor(), lists.ids(), first);
-        let write_all = || self.announce(table, blocks, || write(&rows, hot.as_ref(), lists, None));
-        match self.ledger(table) {
-            Some(mut ledger) => {
-                let apply = |rows: &RowsView<'_>, lists: Lists<'_>, positions: &[usize]| {
-                    write(rows, None, lists, Some(positions));
-                };
-                ledger.write_rows(spreads.tensor(), &rows, first, lists, apply, write_all);
-            }
-            None => write_all(),
-        }
-    }
-
-    /// Calls `write`, and announces that it writes `blocks`.
-    fn announce(
-        &self,
-        table: usize,
-        blocks: impl Iterator<Item = usize> + Clone,
-        write: impl FnOnce(),
-    ) {
-        match self.announcer.as_ref().filter(|_| table == 0) {
-            Some(announcer) => announcer.borrow_mut().write(blocks, write),
-            None => write(),
-        }
-    }
-
-    /// Returns the numbers of the touched blocks that are read from shared memory.
-    pub(crate) fn shared_blocks(&self, touched: &crate::Touched) -> impl Iterator<Item = usize> {
-        let rows = touched.rows().flat_map(|(tensor, rows)| {
-            let first = self.hot_rows(0, tensor).map_or(0, |hot| hot.n_rows());
-            self.rows_blocks(tensor, rows, first)
-        });
-        let whole = touched.whole().iter().filter(|&&tensor| !self.is_replicated(tensor));
-        rows.chain(whole.flat_map(|&tensor| self.whole_block(tensor)))
-    }
-
-    /// Returns the numbers of the blocks of `rows`, those before `first` excepted.
-    fn rows_blocks<'r>(
-        &self,
-        tensor: TensorId,
-        rows: &'r [u32],
-        first: usize,
-    ) -> impl Iterator<Item = usize> + Clone + use<'r> {
-        let first_block = self.layout.tensor(tensor).first_block;
-        let rows = rows.iter().map(|&row| row as usize);
-        rows.filter(move |&row| row >= first).map(move |row| first_block + row)
-    }
-
-    fn whole_block(&self, tensor: TensorId) -> std::iter::Once<usize> {
-        std::iter::once(self.layout.tensor(tensor).first_block)
-    }
-
-    /// Returns where writes to `table` are noted, if they are.
-    fn ledger(&self, table: usize) -> Option<RefMut<'_, &'a mut Ledger>> {
-        self.ledger.as_ref().filter(|_| table == 0).map(RefCell::borrow_mut)
-    }
-
-    /// Returns true if this worker has a whole tensor for itself.
-    fn is_replicated(&self, tensor: TensorId) -> bool {
-        matches!(&self.private, Private::Replica(replica) if replica.whole(0, tensor).is_some())
     }
 
     fn stride(&self, id: TensorId) -> usize {
