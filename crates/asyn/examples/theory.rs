@@ -268,7 +268,11 @@ fn follow(
         .update(Sgd { schedule, l2: args.l2, averaging: Averaging::Off })
         .threads(args.threads)
         .passes(args.passes)
-        .instruments(Instruments { overlap: true, paired: NonZeroU32::new(16) })
+        .instruments(Instruments {
+            overlap: true,
+            paired: NonZeroU32::new(16),
+            ..Instruments::default()
+        })
         .build()?;
     tagger.fit(&trainer, examples, &mut observer)?;
     summarize(&run, &moments);
