@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::Real;
 use crate::instruments::RaceReport;
 use crate::shared::SharedWeights;
+use crate::simulate::SimulationReport;
 
 /// What happened in one pass, summed over all workers.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct PassReport {
     pub total_observe_time: Duration,
     /// What the instruments saw in this pass, or since it was resumed; `None` if they are off.
     pub races: Option<RaceReport>,
+    /// What was counted in this pass, or since it was resumed; `None` if it is not simulated.
+    pub simulation: Option<SimulationReport>,
 }
 
 /// What the trainer tells an [`Observer`].

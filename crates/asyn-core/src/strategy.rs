@@ -6,11 +6,10 @@
 
 use std::panic::resume_unwind;
 use std::thread;
-use std::time::Duration;
 
 use crate::model::Model;
 use crate::segment::{Lane, Segment, Stepper};
-use crate::simulate::Simulation;
+use crate::simulate::{Simulation, SimulationReport};
 use crate::update::Update;
 use crate::worker::Read;
 
@@ -29,9 +28,9 @@ pub trait Strategy {
         asked
     }
 
-    /// Returns the virtual time of all segments so far, for a strategy that is simulated. The
-    /// trainer then counts it as training time, instead of real time.
-    fn virtual_time(&self) -> Option<Duration> {
+    /// Returns what was counted in all segments so far, for a strategy that is simulated. The
+    /// trainer then counts its virtual time as training time, instead of real time.
+    fn simulation(&self) -> Option<SimulationReport> {
         None
     }
 
@@ -61,8 +60,8 @@ impl<S: Strategy> Strategy for &S {
         (**self).read(asked)
     }
 
-    fn virtual_time(&self) -> Option<Duration> {
-        (**self).virtual_time()
+    fn simulation(&self) -> Option<SimulationReport> {
+        (**self).simulation()
     }
 
     fn run<M: Model, U: Update>(

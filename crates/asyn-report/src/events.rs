@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::races::{RunRaces, Simulation};
 
 /// One run: what was run, its passes, and how it ended if it did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -105,6 +106,12 @@ pub struct Pass {
     /// The score on held-out data.
     #[serde(default)]
     pub dev: Option<Score>,
+    /// What races did to the gradients, if instruments were on.
+    #[serde(default)]
+    pub races: Option<RunRaces>,
+    /// What was counted, if the run was simulated.
+    #[serde(default)]
+    pub simulation: Option<Simulation>,
 }
 
 /// A chunking score.
@@ -140,6 +147,12 @@ pub struct End {
     /// The most memory that the program held.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
+    /// What races did to the gradients of all passes, if instruments were on.
+    #[serde(default)]
+    pub races: Option<RunRaces>,
+    /// What was counted in all passes, if the run was simulated.
+    #[serde(default)]
+    pub simulation: Option<Simulation>,
 }
 
 #[derive(Debug, Deserialize)]

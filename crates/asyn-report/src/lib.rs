@@ -7,6 +7,7 @@
 //! | [`Table`]        | rows of text, for the page and for a terminal                     |
 //! | [`Run`]          | the events of one run, read from its `metrics.jsonl`              |
 //! | [`run_report`]   | the page of one run                                               |
+//! | [`races_table`]  | what races did to one run, by pass                                |
 //! | [`statistics`]   | median, mean, standard deviation, time to a score                 |
 //!
 //! ```
@@ -36,6 +37,7 @@ mod events;
 mod figure;
 mod lines;
 mod page;
+mod races;
 mod run;
 pub mod statistics;
 mod table;
@@ -45,5 +47,6 @@ pub use error::{Error, Result};
 pub use events::{Data, End, Machine, Pass, Run, Score, Start};
 pub use figure::{Bar, BarGroup, Figure, Mark, Point, Series};
 pub use page::Page;
+pub use races::{ErrorQuantiles, Races, RunRaces, Simulation, races_table};
 pub use run::run_report;
 pub use table::Table;

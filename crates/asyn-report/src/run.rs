@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::events::{Pass, Run};
 use crate::figure::{Figure, Point, Series};
 use crate::page::Page;
+use crate::races;
 use crate::table::Table;
 
 /// Makes the page of one run from the text of its `metrics.jsonl`: loss, score
@@ -35,6 +36,7 @@ pub fn run_report(metrics_jsonl: &str) -> Result<Page> {
             page = page.figure(score_by_pass(&run)).figure(score_by_time(&run));
         }
         page = page.figure(loss(&run)).figure(speed(&run)).table(passes(&run));
+        page = races::add_section(page, &run);
     }
     Ok(page.section("Data and machine").table(data(&run)).section("Settings").table(settings(&run)))
 }
@@ -57,6 +59,9 @@ fn result(run: &Run) -> Table {
             .row(["training time (s)".to_owned(), format!("{:.3}", end.total_train_seconds)])
             .row(["time in all (s)".to_owned(), format!("{:.3}", end.wall_seconds)])
             .row(["peak memory (MB)".to_owned(), or_none(memory)]);
+        if let Some(counted) = &end.simulation {
+            table = races::add_simulation(table, counted);
+        }
     } else {
         table = table.note("The run has not ended.");
     }
@@ -65,13 +70,13 @@ fn result(run: &Run) -> Table {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "there are few passes")]
-fn by_pass(run: &Run, value: impl Fn(&Pass) -> Option<f64>) -> Vec<Point> {
+pub(crate) fn by_pass(run: &Run, value: impl Fn(&Pass) -> Option<f64>) -> Vec<Point> {
     let point = |pass: &Pass| Some(Point::new(pass.pass as f64, value(pass)?));
     run.passes.iter().filter_map(point).collect()
 }
 
 /// Returns the axis of passes, with each of them as a tick while there is room.
-fn pass_axis(run: &Run) -> Axis {
+pub(crate) fn pass_axis(run: &Run) -> Axis {
     let passes = run.passes.iter().filter_map(|pass| u32::try_from(pass.pass).ok());
     let axis = Axis::new("pass");
     if run.passes.len() > 20 { axis } else { axis.whole_numbers(passes) }

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::choice::{
-    ReadChoice, Replication, SamplingChoice, ScheduleChoice, SimulatedCost, StrategyChoice,
-    UpdateChoice, WriteChoice,
+    Delay, InstrumentsChoice, ReadChoice, Replication, SamplingChoice, ScheduleChoice,
+    SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::settings::in_words;
 
@@ -34,6 +34,12 @@ pub(crate) enum Verb {
     Train(TrainVerb),
     /// Repeats a recorded run in the same order, one worker at a time.
     Replay(ReplayArgs),
+    /// Trains as `train` does, with all instruments on the races, and tells what they saw.
+    #[command(subcommand)]
+    Measure(TrainVerb),
+    /// Says whether something suits the data and the machine at hand.
+    #[command(subcommand)]
+    Doctor(DoctorVerb),
     /// Labels a column file with a model.
     Tag(TagArgs),
     /// Scores the last two columns of a file, gold and predicted, as conlleval does.
@@ -59,8 +65,8 @@ pub(crate) enum GenVerb {
     Chunking(ChunkingArgs),
 }
 
-/// The flags of `train crf`. Those that are serialised are settings, under their own names.
-#[derive(Debug, Args, Serialize)]
+/// The flags of `train crf` and of `measure crf`. Those that are serialised are settings, under their own names.
+#[derive(Debug, Clone, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[command(after_help = format!("\
 Defaults:
@@ -141,7 +147,7 @@ pub(crate) struct CrfArgs {
 }
 
 /// Flags that few need.
-#[derive(Debug, Args, Serialize)]
+#[derive(Debug, Clone, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Advanced")]
 pub(crate) struct AdvancedArgs {
@@ -193,6 +199,13 @@ pub(crate) struct AdvancedArgs {
     /// How a pass draws its examples.
     #[arg(long, value_enum)]
     sampling: Option<SamplingChoice>,
+    /// How many steps a worker of bounded may be ahead of the slowest.
+    #[arg(long, value_name = "S")]
+    staleness: Option<u32>,
+    /// Sleeps of asyngrad's workers before they write, in microseconds, and in which share of
+    /// steps [share: 0.25].
+    #[arg(long, value_name = "MEAN_US[:SHARE]")]
+    delay: Option<Delay>,
     /// Runs the workers one at a time on a virtual clock: any number of them, on any machine,
     /// the same every time.
     #[arg(long)]
@@ -201,6 +214,9 @@ pub(crate) struct AdvancedArgs {
     /// What things cost in simulated nanoseconds, such as miss=80,compute=3.
     #[arg(long, value_name = "NAME=NS,...", requires = "simulate")]
     pub(crate) cost: Option<SimulatedCost>,
+    /// Watches what races do to the gradients; the events tell.
+    #[arg(long, value_enum)]
+    pub(crate) instruments: Option<InstrumentsChoice>,
     /// Examples between two quiet points, where a run can be stopped.
     #[arg(long, value_name = "N")]
     segment: Option<NonZeroUsize>,
@@ -223,6 +239,40 @@ pub(crate) struct ReplayArgs {
     /// Where the model of the replay is written [default: nowhere].
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
+}
+
+/// What can be examined.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DoctorVerb {
+    /// Says whether asynchronous training is safe and pays, and what bounds its speed.
+    Async(DoctorArgs),
+}
+
+/// The flags of `doctor async`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  asyn doctor async train.txt
+  asyn doctor async --train train.txt.gz -p my.template --json")]
+pub(crate) struct DoctorArgs {
+    /// Training file: columns, the last one the label; may be gzipped.
+    #[arg(value_name = "TRAIN", conflicts_with = "train", required_unless_present = "train")]
+    pub(crate) file: Option<PathBuf>,
+    /// The same, as a flag.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) train: Option<PathBuf>,
+    /// Templates of the attributes, as for `train crf`.
+    #[arg(short = 'p', long, value_name = "NAME|FILE")]
+    pub(crate) template: Option<String>,
+    /// Number of workers [default: all cores].
+    #[arg(short, long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Most sentences to try; more make the figures steadier.
+    #[arg(long, value_name = "N", default_value = "4000")]
+    pub(crate) sentences: NonZeroUsize,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The flags of `tag`.

@@ -21,6 +21,8 @@ pub(crate) enum StrategyChoice {
     RoundRobin,
     /// All workers compute at the same weights, one writes.
     Minibatch,
+    /// As asyngrad, but nobody runs far ahead of the slowest.
+    Bounded,
 }
 
 /// The update rule.
@@ -77,6 +79,18 @@ pub(crate) enum SamplingChoice {
     WithReplacement,
 }
 
+/// Which instruments watch the races.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum InstrumentsChoice {
+    /// None.
+    Off,
+    /// Those that are cheap enough to leave on.
+    Default,
+    /// All of them, for runs that are about measuring.
+    Full,
+}
+
 /// How many of the most frequent rows each worker keeps a copy of; written `off` for none at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -110,6 +124,46 @@ impl From<Replication> for String {
 }
 
 impl TryFrom<String> for Replication {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The longest mean of injected sleeps, in microseconds.
+const LONGEST_SLEEP: f64 = 1e6;
+
+/// Sleeps between gradient and write, in microseconds, and the share of steps that have one;
+/// written as `MEAN` or `MEAN:SHARE`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct Delay {
+    pub(crate) mean: f64,
+    pub(crate) share: f64,
+}
+
+impl FromStr for Delay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mean, share) = text.split_once(':').unwrap_or((text, "0.25"));
+        let mean = mean.parse().ok().filter(|mean| *mean > 0.0 && *mean <= LONGEST_SLEEP);
+        let share = share.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+        Ok(Self {
+            mean: mean.ok_or("expected a mean above 0 and at most 1000000 microseconds")?,
+            share: share.ok_or("expected a share of steps above 0 and at most 1")?,
+        })
+    }
+}
+
+impl From<Delay> for String {
+    fn from(Delay { mean, share }: Delay) -> Self {
+        format!("{mean}:{share}")
+    }
+}
+
+impl TryFrom<String> for Delay {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

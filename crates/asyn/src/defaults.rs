@@ -40,6 +40,8 @@ pub(crate) const SPARSE_THRESHOLD: f64 = 0.05;
 pub(crate) const REPLICA_ROWS: u32 = 256;
 /// The steps in which a worker merges all its replicas once.
 pub(crate) const MERGE_EVERY: u32 = 16;
+/// How many steps a worker of the strategy bounded may be ahead.
+pub(crate) const STALENESS: u32 = 3;
 /// Examples between two quiet points.
 pub(crate) const SEGMENT: usize = 1 << 14;
 

@@ -4,10 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use asyn::core::simulate::SimulationReport;
 use asyn::data::conlleval::Score;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::races::RaceFacts;
 use crate::settings::Settings;
 
 /// What happened.
@@ -36,6 +38,10 @@ pub(crate) enum Event<'a> {
         total_observe_seconds: f64,
         tokens_per_second: f64,
         dev: Option<DevScore>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        races: Option<RaceFacts>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        simulation: Option<SimulationFacts>,
     },
     End {
         passes: u32,
@@ -45,6 +51,10 @@ pub(crate) enum Event<'a> {
         total_train_seconds: f64,
         wall_seconds: f64,
         peak_memory_bytes: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        races: Option<RaceFacts>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        simulation: Option<SimulationFacts>,
     },
 }
 
@@ -103,6 +113,34 @@ impl DevScore {
     /// chunks that would make F1 differ.
     pub(crate) fn is_above(&self, other: &Self) -> bool {
         (self.f1, self.accuracy) > (other.f1, other.accuracy)
+    }
+}
+
+/// What a simulation counted, in a pass or in all.
+#[derive(Debug, Serialize)]
+pub(crate) struct SimulationFacts {
+    seconds: f64,
+    loads: u64,
+    stores: u64,
+    misses: u64,
+    steps: u64,
+    overwritten_steps: u64,
+    lost_stores: u64,
+    switches: u64,
+}
+
+impl From<&SimulationReport> for SimulationFacts {
+    fn from(report: &SimulationReport) -> Self {
+        Self {
+            seconds: report.seconds,
+            loads: report.loads,
+            stores: report.stores,
+            misses: report.misses,
+            steps: report.steps,
+            overwritten_steps: report.overwritten_steps,
+            lost_stores: report.lost_stores,
+            switches: report.switches,
+        }
     }
 }
 

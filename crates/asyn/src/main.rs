@@ -10,6 +10,7 @@ mod checkpoint;
 mod choice;
 mod corpus_blocks;
 mod defaults;
+mod doctor;
 mod eval;
 mod event;
 mod failure;
@@ -17,8 +18,10 @@ mod generate;
 mod info;
 mod interrupt;
 mod machine;
+mod measure;
 mod plan;
 mod progress;
+mod races;
 mod recording;
 mod replay;
 mod report;
@@ -33,7 +36,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use crate::args::{Cli, GenVerb, TrainVerb, Verb};
+use crate::args::{Cli, DoctorVerb, GenVerb, TrainVerb, Verb};
 use crate::failure::Failure;
 use crate::progress::Talk;
 
@@ -58,6 +61,8 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
     match verb {
         Verb::Train(TrainVerb::Crf(args)) => train::run(args, talk, started),
         Verb::Replay(args) => replay::run(args, talk),
+        Verb::Measure(TrainVerb::Crf(args)) => measure::run(args, talk, started),
+        Verb::Doctor(DoctorVerb::Async(args)) => doctor::run(args, talk),
         Verb::Tag(args) => tag::run(args, talk),
         Verb::Eval(args) => eval::run(args),
         Verb::Info(args) => info::run(args),

@@ -5,17 +5,18 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated, SimulationReport};
+use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
 use asyn::core::{
-    Adf, AsynGrad, Averaging, Checkpoint, Outcome, Read, Replicas, Sampling, Schedule, Serial, Sgd,
-    Strategy, Trainer, Update, Write,
+    Adf, AsynGrad, Averaging, Checkpoint, Instruments, Outcome, Read, Replicas, Sampling, Schedule,
+    Serial, Sgd, Strategy, Trainer, Update, Write,
 };
 use asyn::data::{Corpus, Encoded, Encoder, Error, Template, VocabularyOptions, open_columns};
-use asyn::sync::{Locked, Minibatch, RoundRobin};
+use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
 use asyn::{HeldOut, Tagger};
 
 use crate::choice::{
-    ReadChoice, SamplingChoice, ScheduleChoice, StrategyChoice, UpdateChoice, WriteChoice,
+    Delay, InstrumentsChoice, ReadChoice, SamplingChoice, ScheduleChoice, StrategyChoice,
+    UpdateChoice, WriteChoice,
 };
 use crate::failure::Failure;
 use crate::progress::Talk;
@@ -137,10 +138,19 @@ pub(crate) fn train(
     let run = Run { settings, data, checkpoint, watch };
     match settings.strategy {
         StrategyChoice::Serial => run.with_tape(Serial, tape),
-        StrategyChoice::Asyngrad => run.with_tape(AsynGrad, tape),
+        StrategyChoice::Asyngrad => match settings.delay {
+            None => run.with_tape(AsynGrad, tape),
+            Some(Delay { mean, share }) => {
+                let mean = Duration::from_secs_f64(mean / 1e6);
+                run.with_tape(Delayed { mean, probability: share, seed: settings.seed }, tape)
+            }
+        },
         StrategyChoice::Locked => run.with_tape(Locked, tape),
         StrategyChoice::RoundRobin => run.with_tape(RoundRobin, tape),
         StrategyChoice::Minibatch => run.with_strategy(Minibatch::default()),
+        StrategyChoice::Bounded => {
+            run.with_tape(Bounded { staleness: settings.staleness.unwrap_or_default() }, tape)
+        }
     }
 }
 
@@ -197,9 +207,7 @@ impl Run<'_> {
             Tape::Given(Events::Turns(turns)) => simulated.replaying(turns),
             Tape::Given(Events::Acts(_)) => return Err(Failure::Strayed),
         };
-        let talk = self.watch.talk();
         let outcome = self.with_strategy(&simulated)?;
-        talk.say(&describe(&simulated.report()));
         let outcome = check_end(outcome, simulated.has_strayed())?;
         if keeps_turns {
             *tape = Tape::Given(Events::Turns(simulated.into_turns()));
@@ -210,33 +218,7 @@ impl Run<'_> {
     fn with_update(self, strategy: impl Strategy, update: impl Update) -> Result<Outcome, Failure> {
         let Self { settings, data, checkpoint, watch } = self;
         let (name, description) = (strategy.name(), update.describe());
-        let replicas = settings.replicas.and_then(|replication| replication.0);
-        let replicas = replicas.map(|rows| Replicas { rows, merge_every: settings.merge_every });
-        let trainer = Trainer::builder()
-            .strategy(strategy)
-            .update(update)
-            .threads(settings.threads.get())
-            .passes(settings.passes)
-            .seed(settings.seed)
-            .sampling(match settings.sampling {
-                SamplingChoice::WithoutReplacement => Sampling::WithoutReplacement,
-                SamplingChoice::WithReplacement => Sampling::WithReplacement,
-            })
-            .read(match settings.read {
-                ReadChoice::InPlace => Read::InPlace,
-                ReadChoice::Snapshot => Read::Snapshot,
-            })
-            .write(match settings.write {
-                WriteChoice::Racy => Write::Racy,
-                WriteChoice::Cas => Write::Cas,
-            })
-            .accumulate(settings.accumulate)
-            .sums_every(settings.sums_every)
-            .sparse_threshold(real(settings.sparse_threshold))
-            .replicas(replicas)
-            .segment_len(settings.segment.get())
-            .build()
-            .map_err(asyn::Error::from)?;
+        let trainer = trainer(settings, strategy, update)?;
         watch.start(settings, data, (name, trainer.n_workers(), &description))?;
         let outcome = match checkpoint {
             None => data.tagger.fit(&trainer, &data.examples, watch),
@@ -251,19 +233,45 @@ fn check_end(outcome: Outcome, has_strayed: bool) -> Result<Outcome, Failure> {
     if has_strayed && !outcome.stopped { Err(Failure::Strayed) } else { Ok(outcome) }
 }
 
-/// Says what a simulation counted.
-fn describe(report: &SimulationReport) -> String {
-    let steps = report.steps.max(1) as f64;
-    format!(
-        "simulated: {:.3} s of virtual time, {} steps, {:.2} % of them read weights that were \
-         overwritten meanwhile, {:.4} % of {} stores lost, {:.2} % of accesses missed",
-        report.seconds,
-        report.steps,
-        100.0 * report.overwritten_steps as f64 / steps,
-        100.0 * report.lost_stores as f64 / report.stores.max(1) as f64,
-        report.stores,
-        100.0 * report.misses as f64 / (report.loads + report.stores).max(1) as f64,
-    )
+/// Makes the trainer of the settings.
+pub(crate) fn trainer<S: Strategy, U: Update>(
+    settings: &Settings,
+    strategy: S,
+    update: U,
+) -> Result<Trainer<S, U>, Failure> {
+    let replicas = settings.replicas.and_then(|replication| replication.0);
+    let replicas = replicas.map(|rows| Replicas { rows, merge_every: settings.merge_every });
+    let trainer = Trainer::builder()
+        .strategy(strategy)
+        .update(update)
+        .threads(settings.threads.get())
+        .passes(settings.passes)
+        .seed(settings.seed)
+        .sampling(match settings.sampling {
+            SamplingChoice::WithoutReplacement => Sampling::WithoutReplacement,
+            SamplingChoice::WithReplacement => Sampling::WithReplacement,
+        })
+        .read(match settings.read {
+            ReadChoice::InPlace => Read::InPlace,
+            ReadChoice::Snapshot => Read::Snapshot,
+        })
+        .write(match settings.write {
+            WriteChoice::Racy => Write::Racy,
+            WriteChoice::Cas => Write::Cas,
+        })
+        .accumulate(settings.accumulate)
+        .sums_every(settings.sums_every)
+        .sparse_threshold(real(settings.sparse_threshold))
+        .replicas(replicas)
+        .instruments(match settings.instruments {
+            InstrumentsChoice::Off => Instruments::default(),
+            InstrumentsChoice::Default => Instruments::default_set(),
+            InstrumentsChoice::Full => Instruments::full(),
+        })
+        .segment_len(settings.segment.get())
+        .build()
+        .map_err(asyn::Error::from);
+    Ok(trainer?)
 }
 
 fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {
@@ -278,7 +286,8 @@ fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {
     Sgd { schedule, l2: real(settings.l2), averaging }
 }
 
-fn adf(settings: &Settings) -> Adf {
+/// Makes the update rule ADF of the settings.
+pub(crate) fn adf(settings: &Settings) -> Adf {
     Adf {
         rate: real(settings.rate.unwrap_or_default()),
         alpha: real(settings.alpha),

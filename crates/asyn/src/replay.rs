@@ -11,7 +11,7 @@ use crate::plan::{self, Data};
 use crate::progress::Talk;
 use crate::recording::{Ending, Events, Recording, SUMS, Tape};
 use crate::run_folder::check_target;
-use crate::train::{about, save};
+use crate::train::{about, save, say_simulation};
 use crate::watch::Watch;
 
 /// Repeats a recorded run and says how far it is from the run.
@@ -35,6 +35,7 @@ pub(crate) fn run(args: &ReplayArgs, talk: Talk) -> Result<(), Failure> {
     let mut tape = Tape::Given(events);
     let outcome = plan::train(&settings, &mut data, None, &mut watch, &mut tape)?;
     let (manner, best, _) = watch.finish()?;
+    say_simulation(&outcome, talk);
     if outcome.stopped && outcome.passes.len() < settings.passes as usize {
         return Err(Failure::Stopped("stopped".to_owned()));
     }

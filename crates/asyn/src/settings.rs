@@ -15,15 +15,16 @@ use toml::{Table, Value};
 
 use crate::args::CrfArgs;
 use crate::choice::{
-    ReadChoice, Replication, SamplingChoice, ScheduleChoice, SimulatedCost, StrategyChoice,
-    UpdateChoice, WriteChoice,
+    Delay, InstrumentsChoice, ReadChoice, Replication, SamplingChoice, ScheduleChoice,
+    SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::defaults;
 use crate::failure::Failure;
 
 /// The settings that a resumed run may have otherwise than it began: none changes the model or
 /// the steps that lead to it, and the training file is compared by content.
-const MAY_CHANGE: [&str; 7] = ["train", "dev", "model", "threads", "passes", "log", "segment"];
+const MAY_CHANGE: [&str; 8] =
+    ["train", "dev", "model", "threads", "passes", "log", "instruments", "segment"];
 
 /// Everything that a run depends on, as `config.toml` holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,9 +71,15 @@ pub(crate) struct Settings {
     pub(crate) read: ReadChoice,
     pub(crate) write: WriteChoice,
     pub(crate) sampling: SamplingChoice,
+    /// Filled in by the strategy bounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) staleness: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) delay: Option<Delay>,
     pub(crate) simulate: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cost: Option<SimulatedCost>,
+    pub(crate) instruments: InstrumentsChoice,
     pub(crate) segment: NonZeroUsize,
 }
 
@@ -110,8 +117,11 @@ impl Default for Settings {
             read: ReadChoice::InPlace,
             write: WriteChoice::Racy,
             sampling: SamplingChoice::WithoutReplacement,
+            staleness: None,
+            delay: None,
             simulate: false,
             cost: None,
+            instruments: InstrumentsChoice::Off,
             segment: NonZeroUsize::new(defaults::SEGMENT).unwrap_or(NonZeroUsize::MIN),
         }
     }
@@ -140,9 +150,21 @@ impl Settings {
         if settings.model.is_none() && args.run.is_none() && args.resume.is_none() {
             return Err(Failure::Usage("--model or --run is needed: where the result goes".into()));
         }
+        settings.check_strategy()?;
         settings.check_simulation()?;
         settings.fill();
         Ok(settings)
+    }
+
+    fn check_strategy(&self) -> Result<(), Failure> {
+        let problem = match self.strategy {
+            StrategyChoice::Bounded if self.delay.is_none() => return Ok(()),
+            StrategyChoice::Asyngrad if self.staleness.is_none() => return Ok(()),
+            _ if self.delay.is_some() => "--delay is for --strategy asyngrad",
+            _ if self.staleness.is_some() => "--staleness is for --strategy bounded",
+            _ => return Ok(()),
+        };
+        Err(Failure::Usage(problem.to_owned()))
     }
 
     fn check_simulation(&self) -> Result<(), Failure> {
@@ -165,9 +187,12 @@ impl Settings {
             UpdateChoice::Sgd | UpdateChoice::Asgd => defaults::SGD_RATE,
         };
         self.rate.get_or_insert(rate);
+        if self.strategy == StrategyChoice::Bounded {
+            self.staleness.get_or_insert(defaults::STALENESS);
+        }
         // Copies of hot rows save what several workers would lose by writing the same lines of
         // memory; the other strategies read copies of everything or have one writer.
-        let shares = self.strategy == StrategyChoice::Asyngrad
+        let shares = matches!(self.strategy, StrategyChoice::Asyngrad | StrategyChoice::Bounded)
             && self.threads.get() > 1
             && self.read == ReadChoice::InPlace;
         self.replicas.get_or_insert(Replication(shares.then_some(defaults::REPLICA_ROWS)));
@@ -178,10 +203,12 @@ impl Settings {
         toml::to_string(self).expect("settings are numbers and strings")
     }
 
-    /// Returns the settings that say how a model was trained, without where files are.
+    /// Returns the settings that say how a model was trained, without where files are and who
+    /// watched.
     pub(crate) fn of_model(&self) -> Self {
         let train = self.train.file_name().map_or_else(PathBuf::new, PathBuf::from);
-        Self { train, model: None, log: None, ..self.clone() }
+        let instruments = InstrumentsChoice::Off;
+        Self { train, model: None, log: None, instruments, ..self.clone() }
     }
 }
 
@@ -196,9 +223,10 @@ pub(crate) fn in_words() -> String {
         defaults.iter().map(|(name, value)| format!("{name} {}", word(value))).collect();
     words.push(format!("rate {} with adf, {} otherwise", defaults::ADF_RATE, defaults::SGD_RATE));
     words.push(format!(
-        "replicas {} with asyngrad on several threads, off otherwise",
+        "replicas {} with asyngrad and bounded on several threads, off otherwise",
         defaults::REPLICA_ROWS
     ));
+    words.push(format!("staleness {} with bounded", defaults::STALENESS));
     words.join(", ")
 }
 

@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use asyn::Tagger;
 use asyn::core::Outcome;
+use asyn::core::simulate::SimulationReport;
 
 use crate::args::CrfArgs;
 use crate::checkpoint::{self, Best, Fingerprint};
 use crate::choice::StrategyChoice;
-use crate::event::{Event, Log};
+use crate::event::{Event, Log, SimulationFacts};
 use crate::failure::Failure;
 use crate::machine;
 use crate::plan::{self, Data};
 use crate::progress::Talk;
+use crate::races::RaceFacts;
 use crate::recording::{Ending, Header, Recording, Tape};
 use crate::report::write_report;
 use crate::run_folder::{RunFolder, check_target};
@@ -79,6 +81,7 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
     });
     save(&settings, folder.as_ref(), &data.tagger, &about, talk)?;
 
+    let simulation = say_simulation(&outcome, talk);
     let time_before = checkpoint.map_or(Duration::ZERO, |checkpoint| checkpoint.train_time);
     let train_time = outcome.passes.last().map_or(time_before, |report| report.total_train_time);
     log.write(&Event::End {
@@ -89,6 +92,8 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         total_train_seconds: train_time.as_secs_f64(),
         wall_seconds: started.elapsed().as_secs_f64(),
         peak_memory_bytes: machine::peak_memory_bytes(),
+        races: RaceFacts::of_run(&outcome.passes),
+        simulation: simulation.as_ref().map(SimulationFacts::from),
     })?;
     if let Some(folder) = &folder {
         // The model is saved; a page that cannot be made is no reason to say that the run failed.
@@ -166,6 +171,33 @@ pub(crate) fn save(
     Ok(())
 }
 
+/// Says what the simulation of a run counted, and returns it, if the run was simulated.
+pub(crate) fn say_simulation(outcome: &Outcome, talk: Talk) -> Option<SimulationReport> {
+    let simulation = outcome.passes.iter().filter_map(|report| report.simulation.as_ref());
+    let simulation = simulation.cloned().reduce(|mut sum, pass| {
+        sum.add(&pass);
+        sum
+    });
+    if let Some(simulation) = &simulation {
+        talk.say(&describe(simulation));
+    }
+    simulation
+}
+
+fn describe(report: &SimulationReport) -> String {
+    let steps = report.steps.max(1) as f64;
+    format!(
+        "simulated: {:.3} s of virtual time, {} steps, {:.2} % of them read weights that were \
+         overwritten meanwhile, {:.4} % of {} stores lost, {:.2} % of accesses missed",
+        report.seconds,
+        report.steps,
+        100.0 * report.overwritten_steps as f64 / steps,
+        100.0 * report.lost_stores as f64 / report.stores.max(1) as f64,
+        report.stores,
+        100.0 * report.misses as f64 / (report.loads + report.stores).max(1) as f64,
+    )
+}
+
 fn say_end(settings: &Settings, outcome: &Outcome, talk: Talk, started: Instant) {
     let training: f64 = outcome.passes.iter().map(|report| report.train_time.as_secs_f64()).sum();
     let memory = machine::peak_memory_bytes();
@@ -176,9 +208,10 @@ fn say_end(settings: &Settings, outcome: &Outcome, talk: Talk, started: Instant)
     ));
     let is_repeatable = match settings.strategy {
         StrategyChoice::Serial | StrategyChoice::Minibatch => true,
-        StrategyChoice::Asyngrad | StrategyChoice::Locked | StrategyChoice::RoundRobin => {
-            settings.simulate || settings.threads.get() == 1
-        }
+        StrategyChoice::Asyngrad
+        | StrategyChoice::Locked
+        | StrategyChoice::RoundRobin
+        | StrategyChoice::Bounded => settings.simulate || settings.threads.get() == 1,
     };
     if !is_repeatable {
         talk.say(&format!(

@@ -10,12 +10,13 @@ use asyn::core::{self, Model, Observer, PassReport, Quiet, SharedWeights};
 use asyn::models::Crf;
 
 use crate::checkpoint::{self, Best, Fingerprint};
-use crate::event::{DataFacts, DevScore, Event, Log, MachineFacts, SettingFacts};
+use crate::event::{DataFacts, DevScore, Event, Log, MachineFacts, SettingFacts, SimulationFacts};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::plan::Data;
 use crate::progress::{Progress, Talk};
+use crate::races::RaceFacts;
 use crate::run_folder::RunFolder;
 use crate::settings::{Settings, all_cores};
 
@@ -65,11 +66,6 @@ impl Watch {
             is_interrupted: false,
             failure: None,
         }
-    }
-
-    /// Returns how to speak to the user.
-    pub(crate) fn talk(&self) -> Talk {
-        self.talk
     }
 
     /// Keeps checkpoints in a run directory, and the best pass of the run so far.
@@ -189,6 +185,7 @@ impl Watch {
     fn tell(&mut self, report: &PassReport, score: Option<DevScore>) -> Result<(), Failure> {
         let seconds = report.train_time.as_secs_f64();
         let tokens_per_second = self.n_tokens as f64 / seconds.max(f64::MIN_POSITIVE);
+        let races = report.races.as_ref().map(RaceFacts::from);
         if let Some(progress) = &self.progress {
             let dev = score.map_or(String::new(), |score| {
                 format!(", dev F1 {:.2}, accuracy {:.2}", score.f1, score.accuracy)
@@ -200,6 +197,9 @@ impl Watch {
                 report.loss,
                 tokens_per_second / 1e6
             ));
+            if let Some(races) = &races {
+                progress.line(&format!("  {}", races.in_words()));
+            }
             progress.at(self.position(report.pass, 0));
         }
         self.log.write(&Event::Pass {
@@ -212,6 +212,8 @@ impl Watch {
             total_observe_seconds: report.total_observe_time.as_secs_f64(),
             tokens_per_second,
             dev: score,
+            races,
+            simulation: report.simulation.as_ref().map(SimulationFacts::from),
         })
     }
 

@@ -206,8 +206,8 @@ impl<S: Strategy> Strategy for Simulated<S> {
         self.inner.read(asked)
     }
 
-    fn virtual_time(&self) -> Option<Duration> {
-        Some(Duration::from_secs_f64(self.report.lock().seconds))
+    fn simulation(&self) -> Option<SimulationReport> {
+        Some(self.report())
     }
 
     fn run<M: Model, U: Update>(
@@ -238,7 +238,8 @@ impl<S: Strategy> Strategy for Simulated<S> {
 }
 
 impl SimulationReport {
-    fn add(&mut self, other: &Self) {
+    /// Adds what was counted in another segment, or in another pass.
+    pub fn add(&mut self, other: &Self) {
         let Self {
             seconds,
             loads,
@@ -257,6 +258,20 @@ impl SimulationReport {
         *overwritten_steps += other.overwritten_steps;
         *lost_stores += other.lost_stores;
         *switches += other.switches;
+    }
+
+    /// Returns what was counted since an earlier report.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            seconds: self.seconds - earlier.seconds,
+            loads: self.loads - earlier.loads,
+            stores: self.stores - earlier.stores,
+            misses: self.misses - earlier.misses,
+            steps: self.steps - earlier.steps,
+            overwritten_steps: self.overwritten_steps - earlier.overwritten_steps,
+            lost_stores: self.lost_stores - earlier.lost_stores,
+            switches: self.switches - earlier.switches,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::Model;
 use crate::observer::{Checkpoint, Event, Observer, PassReport, Quiet, Source};
 use crate::segment::{Lane, Segment, Tally};
 use crate::shared::SharedWeights;
+use crate::simulate::SimulationReport;
 use crate::strategy::Strategy;
 use crate::update::{Frequencies, Training, Update, Window};
 
@@ -38,6 +39,7 @@ pub(super) struct Run<'r, M: Model, S, U: Update> {
     counters: Counters,
     balance: Option<Balance>,
     races: Option<RaceReport>,
+    simulation: Option<SimulationReport>,
     pass_time: Duration,
     train_time: Duration,
     observe_time: Duration,
@@ -112,6 +114,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             counters: Counters::new(instruments, layout, trainer.n_workers),
             balance: sample.map(Balance::new),
             races: None,
+            simulation: None,
             pass_time,
             train_time: checkpoint.map_or(Duration::ZERO, |c| c.train_time) + pass_time,
             observe_time: Duration::ZERO,
@@ -148,7 +151,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             trainer.access,
         )
         .with_counters(&self.counters);
-        let virtual_before = trainer.strategy.virtual_time();
+        let simulation_before = trainer.strategy.simulation();
         trainer.strategy.run(&segment, &mut self.lanes);
         let mut tables = vec![&*self.weights];
         tables.extend(trainer.update.tables(&self.state));
@@ -169,8 +172,12 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             self.races.get_or_insert_default().mass.add(&mass);
         }
         self.done = end;
-        match (virtual_before, trainer.strategy.virtual_time()) {
-            (Some(before), Some(now)) => self.count(now - before),
+        match (simulation_before, trainer.strategy.simulation()) {
+            (Some(before), Some(now)) => {
+                let segment = now.since(&before);
+                self.count(Duration::from_secs_f64(segment.seconds));
+                self.simulation.get_or_insert_default().add(&segment);
+            }
             _ => self.count_time(started),
         }
         if self.tally.loss.is_finite() { Ok(()) } else { Err(self.diverge(self.pass + 1)) }
@@ -205,6 +212,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             total_train_time: self.train_time,
             total_observe_time: self.observe_time,
             races: self.races.take(),
+            simulation: self.simulation.take(),
         };
         self.pass += 1;
         self.done = 0;

@@ -62,6 +62,33 @@ fn a_stream_is_checked_behind_its_first_block() {
 }
 
 #[test]
+fn impossible_bounds_delays_and_instruments() {
+    let place = with_model();
+    for (flags, cause) in [
+        ("--staleness 3", "--staleness is for --strategy bounded"),
+        ("--strategy locked --staleness 3", "--staleness is for --strategy bounded"),
+        ("--strategy bounded --staleness=-1", "--staleness"),
+        ("--strategy bounded --delay 50", "--delay is for --strategy asyngrad"),
+        ("--strategy serial --delay 50", "--delay is for --strategy asyngrad"),
+        ("--delay 0", "expected a mean above 0 and at most 1000000 microseconds"),
+        ("--delay inf", "expected a mean above 0"),
+        ("--delay 50:1.5", "expected a share of steps above 0 and at most 1"),
+        ("--delay 50:0", "expected a share of steps above 0 and at most 1"),
+        ("--instruments all", "--instruments"),
+    ] {
+        let line = format!("train crf -q train.txt -m new.model {flags}");
+        refused(&place, &line, 2, cause);
+    }
+    refused(&place, "measure crf -q train.txt --instruments off", 2, "leaves nothing to measure");
+    refused(&place, "measure crf -q missing.txt", 66, "missing.txt");
+    refused(&place, "doctor async -q missing.txt", 66, "missing.txt");
+    refused(&place, "doctor async -q", 2, "TRAIN");
+    refused(&place, "doctor async -q train.txt --sentences 0", 2, "--sentences");
+    place.write("one", "a DT O\n");
+    refused(&place, "doctor async -q one", 2, "leaves nothing of 1 sentences");
+}
+
+#[test]
 fn impossible_simulations() {
     let place = with_model();
     for (flags, cause) in [
