@@ -55,6 +55,9 @@ pub struct Races {
     /// The share of sampled steps that wrote a block at the same time as another worker.
     #[serde(default)]
     pub write_overwritten_rate: f64,
+    /// The share of weights that changed while a sampled step computed its gradient.
+    #[serde(default)]
+    pub changed_share: f64,
     /// The share of what all workers wrote to the watched blocks that was lost; `None` for one
     /// worker, since who lost it cannot be told.
     #[serde(default)]
@@ -109,6 +112,7 @@ pub fn races_table(run: &Run) -> Table {
         "at most",
         "read over (%)",
         "write over (%)",
+        "changed (%)",
         "torn (%)",
         "lost (%)",
         "error p50",
@@ -129,6 +133,7 @@ pub fn races_table(run: &Run) -> Table {
             races.staleness_largest.to_string(),
             percent(races.read_overwritten_rate, 2),
             percent(races.write_overwritten_rate, 2),
+            percent(races.changed_share, 4),
             percent(races.wrong_rate, 2),
             races.lost_rate.map_or_else(none, |rate| percent(rate, 4)),
             scientific(error.p50),
@@ -143,7 +148,8 @@ pub fn races_table(run: &Run) -> Table {
     let mut table = Table::new(header).note(
         "Stale: an update of another worker came between the read and the end of the write of a \
          step. Read over, write over: another worker wrote a block that a sampled step had read, \
-         or while the step wrote it. Torn: a gradient differs from the one on a copy of its \
+         or while the step wrote it. Changed: of the weights of sampled steps, how many had \
+         another value when they were read again after the gradient. Torn: a gradient differs from the one on a copy of its \
          weights. Lost: of what was written to a sample of blocks, how much is not there in the \
          end. Error: the length of the difference relative to the gradient, over all probed steps.",
     );

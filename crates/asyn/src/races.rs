@@ -88,6 +88,11 @@ struct WorkerFacts {
     /// Of the sampled steps; 0 where block versions are off.
     read_overwritten_rate: f64,
     write_overwritten_rate: f64,
+    /// The share of weights that changed between two reads of the same sampled step.
+    changed_share: f64,
+    /// The mean of `(g − s)ᵀ (w − w*)`, where an optimum `w*` is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projection: Option<f64>,
 }
 
 impl From<&Races> for WorkerFacts {
@@ -115,6 +120,8 @@ impl From<&Races> for WorkerFacts {
             bias: races.bias(),
             read_overwritten_rate: races.overwrites.read_rate(),
             write_overwritten_rate: races.overwrites.write_rate(),
+            changed_share: races.changes.rate(),
+            projection: races.projection(),
         }
     }
 }
