@@ -61,6 +61,12 @@ const N_TEST: u32 = 2000;
 const SLACK: f64 = 0.2;
 
 impl Experiment {
+    /// Returns the flags that train on `train` and score on the test.
+    pub(super) fn files(&self, train: &Path) -> Vec<String> {
+        let [train, test] = [train, &self.test].map(|path| path.display().to_string());
+        vec!["--train".to_owned(), train, "--dev".to_owned(), test]
+    }
+
     /// Finds or makes the files of the experiment `name`; `None` where it
     /// needs a corpus and nobody said where the corpora are.
     pub(super) fn prepare(

@@ -3,7 +3,7 @@
 //! A strategy has one colour in all of them; its line is solid at the tuned
 //! settings and dashed at the plain ones.
 
-use asyn_report::statistics::median;
+use asyn_report::statistics::{mean_curve, median};
 use asyn_report::{Axis, Bar, BarGroup, Figure, Mark, Point, Run, Series};
 
 use super::contender::Contender;
@@ -96,8 +96,13 @@ fn speed_up_point(results: &Results, row: &Summary) -> Option<Point> {
 
 /// Returns the mean scores of an arm by mean time, with the range of its seeds.
 fn points(arm: &Arm) -> Vec<Point> {
-    let curves: Vec<_> = arm.runs.iter().map(Run::score_by_time).collect();
-    let means = arm.curve().into_iter().enumerate();
+    points_by(arm, Run::score_by_time)
+}
+
+/// Returns the mean curve of an arm, with the range of its seeds.
+pub(super) fn points_by(arm: &Arm, curve: impl Fn(&Run) -> Vec<(f64, f64)>) -> Vec<Point> {
+    let curves: Vec<_> = arm.runs.iter().map(curve).collect();
+    let means = mean_curve(&curves).into_iter().enumerate();
     means
         .map(|(at, (time, score))| {
             let (low, high) = range(curves.iter().map(|curve| curve[at].1));
@@ -112,7 +117,7 @@ fn series(contender: &Contender, points: impl IntoIterator<Item = Point>) -> Ser
 }
 
 /// Returns the least and the greatest of `values`.
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
     })

@@ -17,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
+use asyn_report::Run;
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ use self::contender::CONTENDERS;
 use self::end_to_end::EndToEnd;
 use self::experiment::{Experiment, Name};
 use self::host::Host;
+use self::panels::Panels;
 use self::program::Program;
 use self::summary::{Arm, Summary};
 use crate::error::{Error, Result};
@@ -35,6 +37,8 @@ mod experiment;
 mod figures;
 pub(crate) mod host;
 mod page;
+mod panel_figures;
+mod panels;
 pub(crate) mod program;
 mod summary;
 
@@ -67,6 +71,9 @@ struct Settings {
     passes: u32,
     n_seeds: u32,
     threads: Vec<u32>,
+    n_cores: u32,
+    /// Whether races are looked at too, with some eighty runs.
+    has_panels: bool,
 }
 
 /// What came out of one experiment.
@@ -77,6 +84,7 @@ struct Results {
     target: Option<f64>,
     summaries: Vec<Summary>,
     arms: Vec<Arm>,
+    panels: Option<Panels>,
 }
 
 /// What `results.json` holds.
@@ -138,7 +146,7 @@ fn settings(args: &Args) -> Settings {
     threads.sort_unstable();
     threads.dedup();
     let n_seeds = args.seeds.unwrap_or(if args.quick { 3 } else { 5 });
-    Settings { passes: PASSES, n_seeds, threads }
+    Settings { passes: PASSES, n_seeds, threads, n_cores, has_panels: !args.quick }
 }
 
 /// Returns the command line that asks for the same.
@@ -179,15 +187,9 @@ fn reproduce(
     });
     let mut arms: Vec<Arm> = contenders.collect();
     eprintln!("{}: {} runs", experiment.title, arms.len() * settings.n_seeds as usize);
-    let model = folder.join("model.safetensors");
     for seed in 1..=settings.n_seeds {
         for arm in &mut arms {
-            let mut arguments = vec![
-                "--train".to_owned(),
-                experiment.train.display().to_string(),
-                "--dev".to_owned(),
-                experiment.test.display().to_string(),
-            ];
+            let mut arguments = experiment.files(&experiment.train);
             arguments.extend(experiment.flags.iter().map(|&flag| flag.to_owned()));
             arguments.extend(arm.contender.flags());
             for (flag, value) in
@@ -195,11 +197,8 @@ fn reproduce(
             {
                 arguments.extend([flag.to_owned(), value.to_string()]);
             }
-            let run = program.train(&arguments, &model)?.run;
             let name = format!("{} {} threads seed {seed}", arm.contender.name, arm.threads);
-            let events = model.with_extension("jsonl");
-            let kept = folder.join(file_name(&shown(experiment.name), &name));
-            fs::rename(&events, &kept).map_err(Error::file("rename", &events))?;
+            let run = run_one(program, &arguments, folder, experiment.name, &name)?;
             let (Some(f1), Some(speed)) = (run.last_score(), run.tokens_per_second()) else {
                 return Err(Error::Incomplete { name, lacks: "score" });
             };
@@ -207,8 +206,28 @@ fn reproduce(
             arm.runs.push(run);
         }
     }
+    let panels = match settings.has_panels {
+        true => Some(panels::watch(program, &experiment, settings, folder)?),
+        false => None,
+    };
     let target = summary::target(experiment.target, &arms);
-    Ok(Results { target, summaries: summary::summarise(&arms, target), experiment, arms })
+    Ok(Results { target, summaries: summary::summarise(&arms, target), experiment, arms, panels })
+}
+
+/// Trains with `arguments` and keeps the events in `folder` under the name of the run.
+fn run_one(
+    program: &Program<'_>,
+    arguments: &[String],
+    folder: &Path,
+    experiment: Name,
+    name: &str,
+) -> Result<Run> {
+    let model = folder.join("model.safetensors");
+    let run = program.train(arguments, &model)?.run;
+    let events = model.with_extension("jsonl");
+    let kept = folder.join(file_name(&shown(experiment), name));
+    fs::rename(&events, &kept).map_err(Error::file("rename", &events))?;
+    Ok(run)
 }
 
 fn file_name(experiment: &str, run: &str) -> String {

@@ -5,8 +5,15 @@ use asyn_report::{Page, Table};
 use super::end_to_end::{self, EndToEnd};
 use super::figures;
 use super::host::Host;
+use super::panel_figures;
 use super::summary::Summary;
 use super::{Results, Settings};
+
+/// What is said above the panels on races.
+const RACES: &str = "Simulated workers run the real code of the model and of the strategy, one at \
+                     a time, on virtual clocks; they are predictions, exact for the costs that \
+                     the simulator assumes, and not measurements. Real threads run as far as \
+                     there are cores. Nothing is extrapolated. All runs are at plain settings.";
 
 /// Makes the page of all experiments.
 pub(super) fn page(
@@ -43,6 +50,12 @@ pub(super) fn page(
             .figure(figures::time_a_pass(results).command(&host.command));
         if settings.threads.len() > 1 {
             page = page.figure(figures::speed_up(results, settings).command(&host.command));
+        }
+        if let Some(panels) = &results.panels {
+            page = page.section(format!("{}: what races do", results.experiment.title)).text(RACES);
+            for figure in panel_figures::all(results, panels, settings.n_cores) {
+                page = page.figure(figure.command(&host.command));
+            }
         }
     }
     match end_to_end {

@@ -1,0 +1,379 @@
+//! The pictures of the panels on races.
+//!
+//! Lines are solid where real threads were measured and dashed where workers were simulated.
+//! Unless a picture goes by pass, it shows the first pass of each run.
+
+use asyn_report::statistics::median;
+use asyn_report::{Axis, ErrorQuantiles, Figure, Mark, Pass, Point, Races, Run, Series};
+
+use super::Results;
+use super::figures::{points_by, range};
+use super::panels::{N_SAMPLE, Panels, Watched};
+use super::summary::Arm;
+
+/// What captions say of the two kinds of lines.
+const KINDS: &str = "Solid: measured on real threads; dashed: simulated.";
+const PROBES: &str = "One step in 16 is probed: its gradient is computed once more, on a copy \
+                      taken just before.";
+/// The gradients that differ of which quantiles are drawn, at the least.
+const N_LEAST: f64 = 10.0;
+const ERROR: &str = "The error is the distance of the two gradients relative to the one on the \
+                     copy; p50, p90 and p99 are quantiles. Where fewer than ten gradients differ, \
+                     nothing is drawn. The axis is logarithmic.";
+/// The points of F1 below the lowest final score that the picture of scores shows.
+const DEPTH: f64 = 1.5;
+
+/// The quantiles of errors that are drawn.
+type Quantile = fn(&ErrorQuantiles) -> Option<f64>;
+const QUANTILES: [(&str, Quantile); 3] =
+    [("p50", |error| error.p50), ("p90", |error| error.p90), ("p99", |error| error.p99)];
+
+/// Draws all of them, in the order of the page; real threads are shown up to `n_cores`.
+pub(super) fn all(results: &Results, panels: &Panels, n_cores: u32) -> Vec<Figure> {
+    vec![
+        error_rates(panels),
+        scores(results, panels, n_cores),
+        speed_up(results, panels, n_cores),
+        error_magnitude(panels),
+        cosine(panels),
+        reads(panels),
+        edges(panels),
+        staleness(panels),
+        errors_by_pass(panels),
+    ]
+}
+
+/// The first row of the source's Figure 2.
+fn error_rates(panels: &Panels) -> Figure {
+    let y = Axis::new("share of steps (%)").from(0.0).to(102.0);
+    let figure = Figure::lines("Gradient error rate by workers", workers_axis(panels), y);
+    let runs = &panels.in_place;
+    let figure = draw(figure, "overwritten", 0, runs, |pass| {
+        let counted = pass.simulation.as_ref()?;
+        Some(100.0 * ratio(counted.overwritten_steps, counted.steps))
+    });
+    let figure =
+        draw(figure, "overlapped", 1, runs, |pass| Some(100.0 * seen(pass)?.overlapped_rate));
+    let figure =
+        draw(figure, "gradient differs", 2, runs, |pass| Some(100.0 * seen(pass)?.wrong_rate));
+    figure.caption(format!(
+        "After the first row of the source's Figure 2: the share of AsynGrad's steps that races \
+         reach, in the first pass. Overwritten: another worker stored to a cache line between \
+         the step's read of it and the end of its gradient; only the simulator sees that. \
+         Overlapped: an update of another worker fell between the step's first read and the \
+         end of its write, whatever it touched. Differs: of the probed gradients, those with \
+         any bit other than on the copy. {PROBES} Threads that share cores with other programs \
+         overlap less. {KINDS}"
+    ))
+}
+
+/// The second row of the source's Figure 2.
+fn scores(results: &Results, panels: &Panels, n_cores: u32) -> Figure {
+    let of = |name: &str| {
+        let arms = results.arms.iter().filter(|arm| arm.contender.name == name);
+        arms.filter(|arm| arm.threads <= n_cores).max_by_key(|arm| arm.threads)
+    };
+    let real: Vec<&Arm> = ["serial", "AsynGrad"].into_iter().filter_map(of).collect();
+    let simulated = panels.in_place.iter().filter(|watched| watched.is_simulated);
+    let simulated = simulated.max_by_key(|watched| watched.workers);
+
+    let finals = real.iter().flat_map(|arm| arm.each(Run::last_score));
+    let finals = finals.chain(simulated.and_then(|watched| watched.run.last_score()));
+    let y = Axis::new("F1 on the test (%)").from(range(finals).0 - DEPTH);
+    let mut figure = Figure::lines("Score by pass", pass_axis(panels), y);
+    for arm in real {
+        let name = match arm.threads {
+            1 => arm.contender.name.to_owned(),
+            n => format!("{}, {n} threads", arm.contender.name),
+        };
+        let points = points_by(arm, |run| by_pass(run, |pass| Some(pass.dev?.f1)));
+        figure = figure.series(Series::new(name, points).colour(arm.contender.colour));
+    }
+    if let Some(most) = simulated {
+        let points = by_pass(&most.run, |pass| Some(pass.dev?.f1));
+        figure =
+            with_line(figure, format!("AsynGrad, {} simulated", most.workers), 2, true, points);
+    }
+    figure.caption(format!(
+        "After the second row of the source's Figure 2: whether training without a lock learns \
+         as much from a pass as serial training. Plain settings. Measured lines are means over \
+         seeds, with the range over seeds as a band; the simulated line is one seed. {KINDS}"
+    ))
+}
+
+/// The third row of the source's Figure 2.
+fn speed_up(results: &Results, panels: &Panels, n_cores: u32) -> Figure {
+    let y = Axis::new("tokens/s, times those of one AsynGrad worker").from(0.0);
+    let mut figure = Figure::lines("Speed-up by workers", workers_axis(panels), y);
+    let arms = |name: &'static str| {
+        let arms = results.arms.iter().filter(move |arm| arm.contender.name == name);
+        arms.filter(|arm| arm.threads <= n_cores)
+    };
+    let speeds = |arm: &Arm| arm.each(Run::tokens_per_second);
+    let racer = panels.speeds.first();
+    let one_real = racer.and_then(|(racer, _)| arms(racer.name).find(|arm| arm.threads == 1));
+    let one_real = one_real.and_then(|arm| median(&speeds(arm)));
+    let one_simulated = racer.and_then(|(_, runs)| runs.first()).and_then(first_speed);
+    for (contender, runs) in &panels.speeds {
+        let real = arms(contender.name).filter_map(|arm| {
+            let (one, speeds) = (one_real?, speeds(arm));
+            let (low, high) = range(speeds.iter().copied());
+            let point = Point::new(f64::from(arm.threads), median(&speeds)? / one);
+            Some(point.with_band(low / one, high / one))
+        });
+        let series = Series::new(format!("{}, real", contender.name), real);
+        figure = figure.series(series.colour(contender.colour));
+        let simulated = runs.iter().filter_map(|watched| {
+            let speed_up = first_speed(watched)? / one_simulated?;
+            Some((f64::from(watched.workers), speed_up))
+        });
+        let name = format!("{}, simulated", contender.name);
+        figure = with_line(figure, name, contender.colour, true, simulated.collect());
+    }
+    figure.mark(Mark::new(1.0, "one AsynGrad worker")).caption(format!(
+        "After the third row of the source's Figure 2: round-robin workers write in turn, locked \
+         ones in any order. Plain settings. Real speeds are medians over passes and seeds, with \
+         the range over seeds as a band, over AsynGrad on one real thread. Simulated ones are \
+         those of the first pass on the virtual clock, over one simulated worker; they are \
+         predictions by costs that were fitted to one and two threads. {KINDS}"
+    ))
+}
+
+fn error_magnitude(panels: &Panels) -> Figure {
+    let y = Axis::new("relative error of the gradient").log();
+    let mut figure = Figure::lines("Error of the gradient by workers", workers_axis(panels), y);
+    let runs = &panels.in_place;
+    for (colour, (name, of)) in QUANTILES.into_iter().enumerate() {
+        figure = draw(figure, name, colour, runs, |pass| error(pass).and_then(of));
+    }
+    figure.caption(format!(
+        "How wrong those of AsynGrad's gradients are that differ at all: quantiles over the \
+         probed steps of the first pass. {PROBES} {ERROR} {KINDS}"
+    ))
+}
+
+fn cosine(panels: &Panels) -> Figure {
+    let y = Axis::new("mean cosine of the racy gradient and that on a copy").to(1.0);
+    let figure = Figure::lines("Direction of the gradient by workers", workers_axis(panels), y);
+    let figure = draw(figure, "AsynGrad", 1, &panels.in_place, |pass| seen(pass)?.cosine_mean);
+    figure.caption(format!(
+        "1 means that races do not turn the gradient at all. Means over the probed steps of the \
+         first pass, those without an error included. {KINDS}"
+    ))
+}
+
+fn reads(panels: &Panels) -> Figure {
+    let y = Axis::new("relative error of the gradient").log();
+    let figure = Figure::lines("In-place against snapshot reads", workers_axis(panels), y);
+    let figure = quantiles(figure, "in place", 0, &panels.in_place);
+    quantiles(figure, "snapshot", 2, &panels.snapshot).caption(format!(
+        "In place, a gradient reads each weight when it needs it; with snapshots the step copies \
+         all that it touches first, and weights can change under the copying alone. Of gradients \
+         that differ, in AsynGrad's first pass. {PROBES} {ERROR} {KINDS}"
+    ))
+}
+
+fn edges(panels: &Panels) -> Figure {
+    let y = Axis::new("relative error of the gradient").log();
+    let figure = Figure::lines("Sparse against dense edges", workers_axis(panels), y);
+    let figure = quantiles(figure, "plain", 0, &panels.plain_edges);
+    quantiles(figure, "rich", 2, &panels.rich_edges).caption(format!(
+        "A CRF with plain transitions beside a dense-CRF, whose frequent attributes have weights \
+         for pairs of labels too, which makes a step longer and its gradient denser. Of gradients \
+         that differ, in AsynGrad's first pass over {N_SAMPLE} sentences. {PROBES} {ERROR} \
+         {KINDS}"
+    ))
+}
+
+fn staleness(panels: &Panels) -> Figure {
+    let most = panels.in_place.iter().map(|watched| watched.workers).max().unwrap_or(1);
+    // Beyond it lie steps during which the system ran another program.
+    let end = 3 * most as usize;
+    let y = Axis::new("share of steps (%)").from(0.0);
+    let mut figure = Figure::lines("Staleness", Axis::new("updates by others").from(0.0), y);
+    let mut colour = 0;
+    for watched in &panels.in_place {
+        let is_shown = if watched.is_simulated {
+            [2, 4, 10].contains(&watched.workers)
+        } else {
+            watched.workers > 1
+        };
+        let counts = watched.run.passes.first().and_then(seen).map(|seen| &seen.staleness);
+        let Some(counts) = counts.filter(|_| is_shown) else {
+            continue;
+        };
+        let all: u64 = counts.iter().sum();
+        let shares = counts.iter().enumerate().take(end + 1);
+        #[allow(clippy::cast_precision_loss, reason = "there are 65 places")]
+        let points = shares.map(|(at, &n)| (at as f64, 100.0 * ratio(n, all))).collect();
+        figure = with_line(figure, name_of(watched), colour, watched.is_simulated, points);
+        colour += 1;
+    }
+    figure.caption(format!(
+        "How many updates of other workers fell between a step's first read and the end of its \
+         write, as shares of AsynGrad's steps in the first pass. Steps with more than {end}, as \
+         when the system stops a thread, count in the shares and are not drawn. {KINDS}"
+    ))
+}
+
+fn errors_by_pass(panels: &Panels) -> Figure {
+    let y = Axis::new("relative error of the gradient").log();
+    let mut figure = Figure::lines("Error of the gradient over training", pass_axis(panels), y);
+    for (kind, is_simulated) in [("threads", false), ("simulated", true)] {
+        let runs = panels.in_place.iter().filter(|watched| watched.is_simulated == is_simulated);
+        let Some(most) = runs.max_by_key(|watched| watched.workers) else {
+            continue;
+        };
+        for (colour, (name, of)) in QUANTILES.into_iter().enumerate() {
+            let points = by_pass(&most.run, |pass| error(pass).and_then(of));
+            let name = format!("{name}, {} {kind}", most.workers);
+            figure = with_line(figure, name, colour, is_simulated, points);
+        }
+    }
+    figure.caption(format!(
+        "Whether races matter more or less as training goes on: quantiles over the probed steps \
+         of each pass, of gradients that differ. {PROBES} {ERROR} {KINDS}"
+    ))
+}
+
+/// Draws a value of each run's first pass by workers: one line for real threads, one for
+/// simulated ones.
+fn draw(
+    mut figure: Figure,
+    name: &str,
+    colour: usize,
+    runs: &[Watched],
+    value: impl Fn(&Pass) -> Option<f64>,
+) -> Figure {
+    for (kind, is_simulated) in [("real", false), ("simulated", true)] {
+        let runs = runs.iter().filter(|watched| watched.is_simulated == is_simulated);
+        let point = |watched: &Watched| {
+            Some((f64::from(watched.workers), value(watched.run.passes.first()?)?))
+        };
+        let points = runs.filter_map(point).collect();
+        figure = with_line(figure, format!("{name}, {kind}"), colour, is_simulated, points);
+    }
+    figure
+}
+
+/// Adds a line; one without a point is left out.
+fn with_line(
+    figure: Figure,
+    name: String,
+    colour: usize,
+    is_simulated: bool,
+    points: Vec<(f64, f64)>,
+) -> Figure {
+    if points.is_empty() {
+        return figure;
+    }
+    let points = points.into_iter().map(|(x, y)| Point::new(x, y));
+    let series = Series::new(name, points).colour(colour);
+    figure.series(if is_simulated { series.dashed() } else { series })
+}
+
+/// Draws the two lower quantiles of the relative error, in this colour and the next.
+fn quantiles(mut figure: Figure, way: &str, colour: usize, runs: &[Watched]) -> Figure {
+    for (idx, (name, of)) in QUANTILES.into_iter().take(2).enumerate() {
+        let name = format!("{way}, {name}");
+        figure = draw(figure, &name, colour + idx, runs, |pass| error(pass).and_then(of));
+    }
+    figure
+}
+
+/// Returns the error of the gradients that differ, where there are enough of them.
+fn error(pass: &Pass) -> Option<&ErrorQuantiles> {
+    let seen = seen(pass)?;
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    let n_wrong = seen.wrong_rate * seen.probes as f64;
+    (n_wrong > N_LEAST - 0.5).then_some(&seen.relative_error_wrong)
+}
+
+/// Returns what the instruments of all workers saw in a pass.
+fn seen(pass: &Pass) -> Option<&Races> {
+    Some(&pass.races.as_ref()?.total)
+}
+
+fn first_speed(watched: &Watched) -> Option<f64> {
+    Some(watched.run.passes.first()?.tokens_per_second)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "there are few passes")]
+fn by_pass(run: &Run, value: impl Fn(&Pass) -> Option<f64>) -> Vec<(f64, f64)> {
+    run.passes.iter().filter_map(|pass| Some((pass.pass as f64, value(pass)?))).collect()
+}
+
+/// Returns the axis of workers: as many as were simulated, and more where there are more cores.
+fn workers_axis(panels: &Panels) -> Axis {
+    let all = panels.in_place.iter().map(|watched| watched.workers);
+    let most = all.clone().max().unwrap_or(1);
+    let axis = Axis::new("workers").from(0.6).to(f64::from(most) + 0.4);
+    axis.whole_numbers((1..=10).chain(all.filter(|&n| n > 10)).filter(|&n| n <= most))
+}
+
+fn pass_axis(panels: &Panels) -> Axis {
+    let passes = panels.in_place.iter().flat_map(|watched| &watched.run.passes);
+    let passes = passes.filter_map(|pass| u32::try_from(pass.pass).ok());
+    Axis::new("pass").whole_numbers(1..=passes.max().unwrap_or(1))
+}
+
+fn name_of(watched: &Watched) -> String {
+    let kind = if watched.is_simulated { "simulated" } else { "threads" };
+    format!("{} {kind}", watched.workers)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn ratio(part: u64, all: u64) -> f64 {
+    part as f64 / all.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run of one pass, of whose 100 probed gradients so many differ.
+    fn watched(workers: u32, is_simulated: bool, n_wrong: u32) -> Watched {
+        let error = r#"{"p50":0.1,"p90":0.2,"p99":0.3,"max":0.4}"#;
+        let text = format!(
+            r#"{{"event":"start","model":"crf","strategy":"s","threads":1,"seed":1,"update":"u",
+            "kernels":"k","version":"0","data":{{"train":"t","sentences":1,"tokens":1,
+            "attributes":1,"rich":0,"labels":2,"weights":2,"read_seconds":0,"encode_seconds":0}},
+            "machine":{{"cores":2}}}}
+            EVENT{{"event":"pass","pass":1,"loss":1,"examples":1,"steps":1,"train_seconds":1,
+            "total_train_seconds":1,"total_observe_seconds":0,"tokens_per_second":1,
+            "races":{{"workers":[],"total":{{"steps":4,"overlapped_rate":1,"staleness_mean":1.25,
+            "staleness_largest":2,"staleness":[0,3,1],"probes":100,"wrong_rate":{},
+            "relative_error":{error},"relative_error_wrong":{error},"cosine_mean":0.9,
+            "differing_share":0,"far_share":0,"sign_flip_share":0,"bias":0}}}}}}"#,
+            f64::from(n_wrong) / 100.0
+        );
+        let run = Run::parse(&text.replace('\n', " ").replace("EVENT", "\n")).unwrap();
+        Watched { workers, is_simulated, run }
+    }
+
+    fn panels(in_place: Vec<Watched>) -> Panels {
+        let [snapshot, plain_edges, rich_edges] = [const { Vec::new() }; 3];
+        Panels { in_place, snapshot, plain_edges, rich_edges, speeds: Vec::new() }
+    }
+
+    #[test]
+    fn real_and_simulated_are_drawn_apart_and_named_so() {
+        let panels = panels(vec![watched(2, false, 50), watched(2, true, 50)]);
+        for figure in [error_rates(&panels), error_magnitude(&panels)] {
+            let svg = figure.svg().unwrap();
+            assert!(svg.contains("real") && svg.contains("simulated"));
+        }
+        for figure in [staleness(&panels), errors_by_pass(&panels)] {
+            let svg = figure.svg().unwrap();
+            assert!(svg.contains("2 threads") && svg.contains("2 simulated"));
+        }
+    }
+
+    #[test]
+    fn errors_of_too_few_gradients_are_not_drawn() {
+        assert!(error(&watched(2, false, 9).run.passes[0]).is_none());
+        assert!(error(&watched(2, false, 10).run.passes[0]).is_some());
+        let few = panels(vec![watched(2, false, 9), watched(2, true, 50)]);
+        assert!(!error_magnitude(&few).svg().unwrap().contains("real"));
+    }
+}
