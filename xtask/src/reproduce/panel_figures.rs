@@ -49,6 +49,9 @@ fn error_rates(panels: &Panels) -> Figure {
     let figure = Figure::lines("Gradient error rate by workers", workers_axis(panels), y);
     let runs = &panels.in_place;
     let figure = draw(figure, "overwritten", 0, runs, |pass| {
+        Some(100.0 * seen(pass)?.read_overwritten_rate)
+    });
+    let figure = draw(figure, "line overwritten", 3, runs, |pass| {
         let counted = pass.simulation.as_ref()?;
         Some(100.0 * ratio(counted.overwritten_steps, counted.steps))
     });
@@ -58,8 +61,9 @@ fn error_rates(panels: &Panels) -> Figure {
         draw(figure, "gradient differs", 2, runs, |pass| Some(100.0 * seen(pass)?.wrong_rate));
     figure.caption(format!(
         "After the first row of the source's Figure 2: the share of AsynGrad's steps that races \
-         reach, in the first pass. Overwritten: another worker stored to a cache line between \
-         the step's read of it and the end of its gradient; only the simulator sees that. \
+         reach, in the first pass. Overwritten: of a sample of steps, those that read a row \
+         which another worker wrote before the gradient was there. Line overwritten: the same for \
+         cache lines and all steps, as the simulator counts it. \
          Overlapped: an update of another worker fell between the step's first read and the \
          end of its write, whatever it touched. Differs: of the probed gradients, those with \
          any bit other than on the copy. {PROBES} Threads that share cores with other programs \
