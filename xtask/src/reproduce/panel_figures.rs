@@ -4,7 +4,7 @@
 //! Unless a picture goes by pass, it shows the first pass of each run.
 
 use asyn_report::statistics::median;
-use asyn_report::{Axis, ErrorQuantiles, Figure, Mark, Pass, Point, Races, Run, Series};
+use asyn_report::{Axis, ErrorQuantiles, Figure, Pass, Point, Races, Run, Series};
 
 use super::Results;
 use super::figures::{points_by, range};
@@ -21,7 +21,7 @@ const ERROR: &str = "The error is the distance of the two gradients relative to 
                      copy; p50, p90 and p99 are quantiles. Where fewer than ten gradients differ, \
                      nothing is drawn. The axis is logarithmic.";
 /// The points of F1 below the lowest final score that the picture of scores shows.
-const DEPTH: f64 = 1.5;
+const DEPTH: f64 = 2.0;
 
 /// The quantiles of errors that are drawn.
 type Quantile = fn(&ErrorQuantiles) -> Option<f64>;
@@ -134,7 +134,7 @@ fn speed_up(results: &Results, panels: &Panels, n_cores: u32) -> Figure {
         let name = format!("{}, simulated", contender.name);
         figure = with_line(figure, name, contender.colour, true, simulated.collect());
     }
-    figure.mark(Mark::new(1.0, "one AsynGrad worker")).caption(format!(
+    figure.caption(format!(
         "After the third row of the source's Figure 2: round-robin workers write in turn, locked \
          ones in any order. Plain settings. Real speeds are medians over passes and seeds, with \
          the range over seeds as a band, over AsynGrad on one real thread. Simulated ones are \
