@@ -24,7 +24,7 @@ use std::time::Instant;
 use asyn::Tagger;
 use asyn::core::theory::{
     BoundError, Constants, FullObjective, Lbfgs, Optimum, Point, Trajectory, relative_error, stale,
-    staleness_quantile, theorem_1, tight, trajectory,
+    staleness_quantile, tau, theorem_1, tight, trajectory,
 };
 use asyn::core::{
     AsynGrad, Averaging, Batch, Event, Gradient, Instruments, Layout, Model, Schedule, Sgd, Shape,
@@ -107,6 +107,8 @@ struct Moment {
     /// The largest staleness, and the one that 99 % of the steps do not exceed.
     overlap: u64,
     overlap_99: usize,
+    /// τ over the probes of the pass, and its 95 % bootstrap interval.
+    tau: Option<[f64; 3]>,
     /// The τ below which Theorem 1, and its tight version, allow the excess of this pass.
     tau_limit: f64,
     tau_limit_tight: f64,
@@ -234,7 +236,7 @@ fn follow(
 
     println!(
         "\npass  f-f*      |w-w*|^2  c        q        kappa^2   rho      wrong   T  T99  \
-         tau allowed: Theorem 1, tight"
+         tau measured (95 %)              allowed: Theorem 1, tight"
     );
     let mut moments: Vec<Moment> = Vec::new();
     let mut observer = |event: Event<'_, '_>| {
@@ -242,6 +244,8 @@ fn follow(
         let (excess, here) = constants_at(quiet.weights());
         merge(&mut run, &here);
         let races = report.races.as_ref().expect("the instruments are on").total();
+        let projections: Vec<f64> =
+            races.probes.iter().filter_map(|probe| probe.projection).collect();
         let moment = Moment {
             pass: report.pass,
             excess,
@@ -255,6 +259,8 @@ fn follow(
             wrong_rate: races.wrong_rate(),
             overlap: races.staleness.largest(),
             overlap_99: staleness_quantile(races.staleness.counts(), 0.99).unwrap_or(0),
+            tau: tau(&[&projections], u64::from(report.pass))
+                .map(|tau| [tau.estimate, tau.low, tau.high]),
             tau_limit: run.c_theorem_1 * excess / (2.0 * run.q),
             tau_limit_tight: run.c * excess / run.q,
         };
@@ -273,6 +279,7 @@ fn follow(
             paired: NonZeroU32::new(16),
             ..Instruments::default()
         })
+        .optimum(Some(optimum.weights.iter().map(|&weight| weight as f32).collect()))
         .build()?;
     tagger.fit(&trainer, examples, &mut observer)?;
     summarize(&run, &moments);
@@ -288,8 +295,10 @@ fn merge(run: &mut Trajectory, point: &Trajectory) {
 }
 
 fn print(moment: &Moment) {
+    let [tau, low, high] = moment.tau.unwrap_or([f64::NAN; 3]);
     println!(
-        "{:4}  {:.2e}  {:.2e}  {:.1e}  {:.1e}  {:.2e}  {:.1e}  {:4.1} %  {:2}  {:2}   {:.2e}  {:.2e}",
+        "{:4}  {:.2e}  {:.2e}  {:.1e}  {:.1e}  {:.2e}  {:.1e}  {:4.1} %  {:2}  {:2}   \
+         {:9.1e} ({:8.1e} to {:8.1e})  {:.2e}  {:.2e}",
         moment.pass,
         moment.excess,
         moment.distance,
@@ -300,6 +309,9 @@ fn print(moment: &Moment) {
         100.0 * moment.wrong_rate,
         moment.overlap,
         moment.overlap_99,
+        tau,
+        low,
+        high,
         moment.tau_limit,
         moment.tau_limit_tight,
     );
@@ -323,11 +335,15 @@ fn summarize(run: &Trajectory, moments: &[Moment]) {
         beta: 1.0,
     };
     let paper = Constants { c: run.c_theorem_1, ..constants };
+    let measured = moments.iter().filter_map(|moment| moment.tau).map(|[tau, ..]| tau);
+    let measured = measured.fold(0.0, f64::max);
     let overlap = moments.iter().map(|moment| moment.overlap).max().unwrap_or(0) as f64;
     let rho = moments.iter().fold(0.0, |rho: f64, moment| rho.max(moment.rho));
     for (name, bound) in [
         ("Theorem 1, no error", theorem_1(&paper)),
+        ("Theorem 1, the largest measured tau", theorem_1(&Constants { tau: measured, ..paper })),
         ("tight, no error", tight(&constants)),
+        ("tight, the largest measured tau", tight(&Constants { tau: measured, ..constants })),
         ("the largest relative error", relative_error(&constants, rho)),
         ("the largest overlap", stale(&constants, overlap)),
     ] {
