@@ -38,10 +38,13 @@ fn main() {
     let crf = crf.expect("there are few labels");
     println!("{}: {} sentences, 2 threads, {ROUNDS} rounds", corpus.name(), examples.len());
 
+    let default = Instruments::default_set();
     let sets = [
         ("none", Instruments::default()),
         ("none again", Instruments::default()),
-        ("default", Instruments::default_set()),
+        ("overlap", Instruments { balance: None, paired: None, ..default }),
+        ("overlap, probes", Instruments { balance: None, ..default }),
+        ("default", default),
         ("full", Instruments::full()),
     ];
     let mut seconds = vec![Vec::with_capacity(ROUNDS); sets.len()];

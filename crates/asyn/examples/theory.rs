@@ -268,6 +268,8 @@ fn follow(
         moments.push(moment);
         ControlFlow::Continue(())
     };
+    #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]
+    let best = optimum.weights.iter().map(|&weight| weight as f32).collect();
     let schedule = Schedule::Exponential { rate: args.rate, factor: 0.8 };
     let trainer = Trainer::builder()
         .strategy(AsynGrad)
@@ -279,7 +281,7 @@ fn follow(
             paired: NonZeroU32::new(16),
             ..Instruments::default()
         })
-        .optimum(Some(optimum.weights.iter().map(|&weight| weight as f32).collect()))
+        .optimum(Some(best))
         .build()?;
     tagger.fit(&trainer, examples, &mut observer)?;
     summarize(&run, &moments);

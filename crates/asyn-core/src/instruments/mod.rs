@@ -69,8 +69,8 @@ pub struct Instruments {
 }
 
 impl Instruments {
-    /// Returns the set that is cheap enough to leave on: overlap, one probe in 256 steps, and the
-    /// balance of one row in 64.
+    /// Returns the set for runs that are about training: overlap, one probe in 256 steps, and the
+    /// balance of one row in 64. What it costs stands in `docs/microscope.md`.
     #[must_use]
     pub fn default_set() -> Self {
         Self {
