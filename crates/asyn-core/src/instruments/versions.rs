@@ -59,10 +59,12 @@ impl Overwrites {
 ///
 /// # Memory model
 ///
-/// As in a sequence lock: a writer announces blocks before a release fence and its stores, and
+/// As in a sequence lock: a writer announces blocks before a fence and its stores, and
 /// signs off with a release; a reader loads the ends with acquire before its reads, and the
-/// beginnings after an acquire fence. A reader that saw a store to a block therefore sees that it
-/// had begun. Counters wrap, which equality does not mind.
+/// beginnings after a fence. A reader that saw a store to a block therefore sees that it
+/// had begun. The fences are sequentially consistent, so that of two workers that write a block at
+/// the same time one sees the other, which release and acquire do not promise. Counters wrap,
+/// which equality does not mind.
 #[derive(Debug)]
 pub(crate) struct Versions {
     workers: Vec<Box<[Pair]>>,
@@ -88,7 +90,7 @@ impl Versions {
             let begun = &self.pair(worker, block).begun;
             begun.store(begun.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
-        fence(Ordering::Release);
+        fence(Ordering::SeqCst);
     }
 
     /// Announces that `worker` has written `blocks`.
@@ -113,7 +115,7 @@ impl Versions {
 
     /// Returns, after the access, whether others than `worker` were writing one of the blocks.
     pub(crate) fn were_written(&self, worker: usize, noted: &[(usize, u32)]) -> bool {
-        fence(Ordering::Acquire);
+        fence(Ordering::SeqCst);
         noted.iter().any(|&(block, ended)| {
             self.sum(worker, block, |pair| pair.begun.load(Ordering::Relaxed)) != ended
         })
