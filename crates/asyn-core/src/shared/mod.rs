@@ -26,6 +26,7 @@
 mod isa;
 mod kernel;
 mod lists;
+mod pages;
 mod panel;
 mod rows;
 pub(crate) mod trace;

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::kernel::{self, Kernels, PanelCells, RowCells};
-use super::{HALF_LINE, Isa, LINE, PanelView, RowsView, WeightsView, isa, trace};
+use super::{HALF_LINE, Isa, LINE, PanelView, RowsView, WeightsView, isa, pages, trace};
 
 /// The bytes in a cache line.
 const LINE_BYTES: usize = LINE * size_of::<f32>();
@@ -109,6 +109,8 @@ impl SharedWeights {
         // SAFETY: the size is not zero: there is at least one line.
         let block = unsafe { alloc_zeroed(block_layout) };
         let Some(block) = NonNull::new(block) else { handle_alloc_error(block_layout) };
+        // SAFETY: the block was just allocated with this size.
+        unsafe { pages::prefer_large(block.as_ptr(), block_layout.size()) };
         let before_line = block.as_ptr().align_offset(LINE_BYTES);
         assert!(before_line <= LINE_BYTES - BLOCK_ALIGN);
         // SAFETY: the block starts on a multiple of 16 bytes, so the next line starts at
