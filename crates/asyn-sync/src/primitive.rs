@@ -19,6 +19,12 @@ mod real {
     use asyn_core::simulate;
     use parking_lot as lock;
 
+    use super::pause;
+
+    /// How often a worker tries to lock before it sleeps: for about 50 µs. Locks are held for
+    /// a few microseconds; to sleep and be woken takes ten times that.
+    const LOOKS: u32 = 200;
+
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(lock::Mutex<T>);
 
@@ -39,16 +45,21 @@ mod real {
         }
 
         pub(crate) fn lock(&self) -> Guard<'_, T> {
-            let mut held = self.0.try_lock();
-            while held.is_none() {
+            let mut looks = 0;
+            let held = loop {
+                if let Some(held) = self.0.try_lock() {
+                    break held;
+                }
                 if simulate::is_simulated() {
                     simulate::wait(key(self));
-                    held = self.0.try_lock();
+                } else if looks == LOOKS {
+                    break self.0.lock();
                 } else {
-                    held = Some(self.0.lock());
+                    looks += 1;
+                    pause();
                 }
-            }
-            Guard { mutex: self, held }
+            };
+            Guard { mutex: self, held: Some(held) }
         }
     }
 
