@@ -19,7 +19,7 @@ use asyn_models::{Crf, CrfShape};
 /// The sentences of a planted corpus, about 24 tokens each.
 const PLANTED: usize = 2000;
 /// The rounds that are measured, after one that is not.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 41;
 /// The passes of a run; the first is not timed, since memory is allocated in it.
 const PASSES: u32 = 3;
 
@@ -50,8 +50,10 @@ fn main() {
     let mut seconds = vec![Vec::with_capacity(ROUNDS); sets.len()];
     for round in 0..=ROUNDS {
         for turn in 0..sets.len() {
-            // Each set follows each other one equally often.
-            let set = (round + turn) % sets.len();
+            // A zigzag that is shifted in each round: each set follows each other one equally
+            // often, since there are an even number of them (Williams 1949).
+            let zigzag = if turn % 2 == 1 { turn.div_ceil(2) } else { sets.len() - turn / 2 };
+            let set = (round + zigzag) % sets.len();
             let time = seconds_a_pass(&crf, &examples, sets[set].1);
             if round > 0 {
                 seconds[set].push(time);

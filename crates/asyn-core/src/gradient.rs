@@ -22,7 +22,7 @@
 //! regulariser that is applied on touch stays a small step.
 
 use crate::Real;
-use crate::layout::{Layout, TensorId};
+use crate::layout::{Layout, Shape, TensorId};
 use crate::seed::SplitMix64;
 use crate::shared::Lists;
 
@@ -323,26 +323,21 @@ impl Gradient {
         self.sums.clone_from(&other.sums);
     }
 
-    /// Calls `add` for each run of weights that the gradient adds to, with the tensor, the
-    /// offset in it, and a factor and values whose product is added. Spreads are taken from
-    /// before the lottery if they were kept.
-    pub(crate) fn visit_raw(
+    /// Returns the parts that go to rows, from before the lottery if they were kept.
+    pub(crate) fn raw_spreads(&self) -> &[Spreads] {
+        if self.keeps_raw { &self.raw } else { &self.spreads }
+    }
+
+    /// Calls `add` for each run of weights that the other parts add to, with the block, as its
+    /// tensor and row, the offset in it, and a factor and values whose product is added.
+    #[inline(always)]
+    pub(crate) fn visit_others(
         &self,
         layout: &Layout,
-        add: &mut impl FnMut(TensorId, usize, Real, &[Real]),
+        mut add: impl FnMut(TensorId, u32, usize, Real, &[Real]),
     ) {
-        for spreads in if self.keeps_raw { &self.raw } else { &self.spreads } {
-            let lists = spreads.lists();
-            for (i, &scale) in spreads.scales.iter().enumerate() {
-                let stride = spreads.values.len() / lists.len();
-                let values = &spreads.values[i * stride..][..stride];
-                for &row in lists.get(i) {
-                    add(spreads.tensor, row as usize * stride, scale, values);
-                }
-            }
-        }
         for sum in &self.sums {
-            add(sum.tensor, 0, 1.0, &sum.values);
+            add(sum.tensor, 0, 0, 1.0, &sum.values);
         }
         for outer in &self.outers {
             let (inputs, columns) = layout.tensor(outer.tensor).dim();
@@ -350,13 +345,20 @@ impl Gradient {
             for (x, delta) in outer.x.chunks_exact(inputs).zip(outer.delta.chunks_exact(padded)) {
                 for (panel, delta) in delta.chunks_exact(16).enumerate() {
                     for (input, &x) in x.iter().enumerate() {
-                        add(outer.tensor, (panel * inputs + input) * 16, x, delta);
+                        add(outer.tensor, 0, (panel * inputs + input) * 16, x, delta);
                     }
                 }
             }
         }
         for &(tensor, index, value) in &self.cells {
-            add(tensor, index as usize, 1.0, &[value]);
+            let (row, offset) = match layout.tensor(tensor).shape {
+                Shape::Rows { stride, .. } => {
+                    let stride = u32::try_from(stride).expect("an index counts cells by u32");
+                    (index / stride, index % stride)
+                }
+                Shape::Dense { .. } | Shape::Panels { .. } => (0, index),
+            };
+            add(tensor, row, offset as usize, 1.0, &[value]);
         }
     }
 

@@ -118,7 +118,8 @@ pub use calibrate::calibrate;
 pub use error::{Error, Result};
 pub use gradient::{Gradient, Outer, Spreads, Sum};
 pub use instruments::{
-    Changes, Instruments, Mass, Overwrites, Probe, Quantiles, RaceReport, Races, Sketch, Staleness,
+    Changes, Exchanges, Instruments, Mass, Overwrites, Probe, Quantiles, RaceReport, Races, Sketch,
+    Staleness,
 };
 pub use layout::{Layout, Shape, Tensor, TensorId};
 pub use model::{Decode, Model};

@@ -24,7 +24,7 @@ pub trait Model: Sync {
     /// Makes the scratch memory of one worker.
     fn workspace(&self) -> Self::Workspace;
 
-    /// Lists the blocks that the gradient of `batch` reads.
+    /// Lists the blocks that the gradient of `batch` reads. It adds to no others.
     fn touched(
         &self,
         batch: &Batch<'_, Self::Example>,

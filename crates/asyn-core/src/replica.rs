@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 use crate::Real;
-use crate::instruments::{Announcer, Ledger};
+use crate::instruments::{Announcer, Ledger, Shadow};
 use crate::layout::{Layout, Shape, TensorId};
 use crate::shared::{RowsView, SharedWeights, WeightsView};
 
@@ -140,6 +140,7 @@ impl Replica {
         shared: &[&SharedWeights],
         mut ledger: Option<&mut Ledger>,
         mut announcer: Option<&mut Announcer<'_>>,
+        mut shadow: Option<&mut Shadow>,
     ) -> bool {
         self.step = self.step % self.merge_every + 1;
         let until = self.shares.len() * self.step / self.merge_every;
@@ -147,7 +148,7 @@ impl Replica {
         for at in self.next..until {
             whole |= self.shares[at].whole;
             let blocks = self.shares[at].blocks.clone();
-            let mut merge = || self.merge(at, shared, ledger.as_deref_mut());
+            let mut merge = || self.merge(at, shared, ledger.as_deref_mut(), shadow.as_deref_mut());
             match &mut announcer {
                 Some(announcer) => announcer.write(blocks, merge),
                 None => merge(),
@@ -160,7 +161,7 @@ impl Replica {
     /// Brings everything to the shared weights.
     pub(crate) fn flush(&mut self, shared: &[&SharedWeights], mut ledger: Option<&mut Ledger>) {
         for at in 0..self.shares.len() {
-            self.merge(at, shared, ledger.as_deref_mut());
+            self.merge(at, shared, ledger.as_deref_mut(), None);
         }
         self.next = 0;
         self.step = 0;
@@ -178,20 +179,35 @@ impl Replica {
     }
 
     /// Merges one share; what the weights, table 0, are meant to gain is noted.
-    fn merge(&mut self, at: usize, shared: &[&SharedWeights], mut ledger: Option<&mut Ledger>) {
+    fn merge(
+        &mut self,
+        at: usize,
+        shared: &[&SharedWeights],
+        mut ledger: Option<&mut Ledger>,
+        mut shadow: Option<&mut Shadow>,
+    ) {
         let Share { local: range, shared_start: start, .. } = &self.shares[at];
         for (local, shared) in self.tables.iter_mut().zip(shared) {
             let base = &mut local.base[range.clone()];
             let copy = local.copy.view(range.start, range.len());
-            match ledger.take() {
-                Some(ledger) => {
-                    let mut gained = vec![0.0; base.len()];
-                    copy.read_into(&mut gained);
-                    gained.iter_mut().zip(&*base).for_each(|(gained, base)| *gained -= base);
-                    let merge = || shared.view(*start, range.len()).merge(&copy, base);
-                    ledger.merge(shared, *start, &gained, merge);
-                }
-                None => shared.view(*start, range.len()).merge(&copy, base),
+            let view = shared.view(*start, range.len());
+            let ledger = ledger.take().filter(|it| it.watches(*start, range.len()));
+            let gained = ledger.is_some().then(|| {
+                let mut gained = vec![0.0; base.len()];
+                copy.read_into(&mut gained);
+                gained.iter_mut().zip(&*base).for_each(|(gained, base)| *gained -= base);
+                gained
+            });
+            let shadow = shadow.take();
+            let merge = || match shadow {
+                Some(shadow) => shadow.write(view, |shared| {
+                    shared.view(0, range.len()).merge(&copy, base);
+                }),
+                None => view.merge(&copy, base),
+            };
+            match ledger.zip(gained) {
+                Some((ledger, gained)) => ledger.merge(shared, *start, &gained, merge),
+                None => merge(),
             }
         }
     }
@@ -261,7 +277,7 @@ mod tests {
             }
             let before = shared.view(0, 2400).get(0);
             for _ in 0..merge_every {
-                replica.merge_share(&[&shared], None, None);
+                replica.merge_share(&[&shared], None, None, None);
             }
             let mut all = vec![0.0; 2400];
             shared.view(0, 2400).read_into(&mut all);

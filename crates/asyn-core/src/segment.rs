@@ -281,7 +281,8 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         let mut worker =
             Worker::new(index, segment.model.layout(), tables, segment.access.write, private)
                 .with_ledger(lane.ledger.as_deref_mut())
-                .with_versions(segment.counters.and_then(Counters::versions));
+                .with_versions(segment.counters.and_then(Counters::versions))
+                .with_shadow(lane.gauge.as_ref().and_then(|gauge| gauge.shadow()));
         in_order(Act::Start, || ());
         worker.refresh();
         Self {

@@ -35,6 +35,8 @@ struct Copied {
     whole: bool,
     /// The floats in use.
     len: usize,
+    /// Where they start if those of all tensors are counted on.
+    at: usize,
 }
 
 impl Snapshot {
@@ -56,6 +58,7 @@ impl Snapshot {
                     listed_slots: Vec::new(),
                     whole: false,
                     len,
+                    at: 0,
                 }
             })
             .collect();
@@ -88,6 +91,7 @@ impl Snapshot {
         for &tensor in touched.whole() {
             self.tensors[tensor.index()].whole = true;
         }
+        let mut at = 0;
         for (copied, tensor) in self.tensors.iter_mut().zip(layout.tensors()) {
             if let Shape::Rows { stride, .. } = tensor.shape {
                 copied.len = copied.rows.len() * stride;
@@ -95,7 +99,59 @@ impl Snapshot {
                     copied.copy = SharedWeights::zeroed(copied.len.next_power_of_two());
                 }
             }
+            copied.at = at;
+            at += if copied.is_copied() { copied.len } else { 0 };
         }
+    }
+
+    /// Returns how many floats were planned.
+    pub(crate) fn len(&self) -> usize {
+        self.tensors.last().map_or(0, |last| last.at + if last.is_copied() { last.len } else { 0 })
+    }
+
+    /// Returns the place of a row, or of a whole tensor as row 0, among the floats that were
+    /// planned, if it was.
+    #[inline(always)]
+    pub(crate) fn place(&self, tensor: TensorId, row: u32) -> Option<usize> {
+        let copied = &self.tensors[tensor.index()];
+        match copied.shape {
+            Shape::Rows { stride, .. } => {
+                let slot = copied.slot_of[row as usize];
+                (slot != ABSENT).then(|| copied.at + slot as usize * stride)
+            }
+            Shape::Dense { .. } | Shape::Panels { .. } => copied.whole.then_some(copied.at),
+        }
+    }
+
+    /// Returns where the floats of a tensor start among those that were planned.
+    pub(crate) fn start(&self, tensor: TensorId) -> usize {
+        self.tensors[tensor.index()].at
+    }
+
+    /// Returns the slot of each of `ids`, if these are the rows that the model listed.
+    #[inline(always)]
+    pub(crate) fn listed_slots(&self, tensor: TensorId, ids: &[u32]) -> Option<&[u32]> {
+        let copied = &self.tensors[tensor.index()];
+        (ids == copied.listed).then_some(&copied.listed_slots)
+    }
+
+    /// Returns each block that was planned: where it starts in the weights and its values as they
+    /// were copied, in the order of their places.
+    pub(crate) fn blocks<'s>(
+        &'s self,
+        layout: &'s Layout,
+    ) -> impl Iterator<Item = (usize, WeightsView<'s>)> {
+        let tensors = self.tensors.iter().zip(layout.tensors());
+        tensors.filter(|(copied, _)| copied.is_copied()).flat_map(|(copied, tensor)| {
+            let (n_blocks, len) = match copied.shape {
+                Shape::Rows { stride, .. } => (copied.rows.len(), stride),
+                Shape::Dense { .. } | Shape::Panels { .. } => (1, copied.len),
+            };
+            (0..n_blocks).map(move |slot| {
+                let row = copied.rows.get(slot).map_or(0, |&row| row as usize);
+                (tensor.start + row * len, copied.copy.view(slot * len, len))
+            })
+        })
     }
 
     /// Copies what was planned.
@@ -122,24 +178,10 @@ impl Snapshot {
     ) -> impl Iterator<Item = (&'s [Real], &'s [Real])> {
         self.tensors.iter_mut().zip(&mut other.tensors).filter_map(|(copied, other)| {
             let len = copied.len;
-            let is_copied = copied.whole || !copied.rows.is_empty();
+            let is_copied = copied.is_copied();
             let sides = [copied, other].map(|copied| &copied.copy.as_mut_slice()[..len]);
             is_copied.then_some((sides[0], sides[1]))
         })
-    }
-
-    /// Returns a row, or a whole tensor as row 0, if it was copied.
-    pub(crate) fn block(&self, tensor: TensorId, row: u32) -> Option<WeightsView<'_>> {
-        let copied = &self.tensors[tensor.index()];
-        match copied.shape {
-            Shape::Rows { .. } => {
-                let slot = copied.slot_of[row as usize];
-                (slot != ABSENT).then(|| copied.rows_view().row(slot))
-            }
-            Shape::Dense { .. } | Shape::Panels { .. } => {
-                copied.whole.then(|| copied.copy.view(0, copied.len))
-            }
-        }
     }
 
     pub(crate) fn sum_lists(
@@ -169,13 +211,13 @@ impl Snapshot {
 
     pub(crate) fn whole(&self, tensor: TensorId) -> WeightsView<'_> {
         let copied = &self.tensors[tensor.index()];
-        assert!(copied.whole, "a tensor was read that the model did not list as touched");
+        copied.assert_whole();
         copied.copy.view(0, copied.len)
     }
 
     pub(crate) fn panels(&self, tensor: TensorId) -> PanelView<'_> {
         let copied = &self.tensors[tensor.index()];
-        assert!(copied.whole, "a tensor was read that the model did not list as touched");
+        copied.assert_whole();
         let Shape::Panels { inputs, columns } = copied.shape else {
             panic!("the tensor is not made of panels");
         };
@@ -184,6 +226,15 @@ impl Snapshot {
 }
 
 impl Copied {
+    fn is_copied(&self) -> bool {
+        self.whole || !self.rows.is_empty()
+    }
+
+    fn assert_whole(&self) {
+        assert!(self.whole, "a tensor was read that the model did not list as touched");
+    }
+
+    #[inline]
     fn slot(&self, row: u32) -> u32 {
         let slot = self.slot_of[row as usize];
         assert!(slot != ABSENT, "row {row} was read, which the model did not list as touched");

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 
 use asyn_core::simulate::{CostModel, Simulated, SimulationReport};
 use asyn_core::{
-    AsynGrad, Averaging, Instruments, Lane, Model, Overwrites, Quantiles, Races, Read, Replicas,
-    Schedule, Segment, Sgd, Stepper, Strategy, Trainer, TrainerBuilder, Update, Write,
+    AsynGrad, Averaging, Exchanges, Instruments, Lane, Model, Overwrites, Quantiles, Races, Read,
+    Replicas, Schedule, Segment, Sgd, Stepper, Strategy, Trainer, TrainerBuilder, Update, Write,
 };
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 use asyn_testing::{Click, Logistic, separable_clicks};
@@ -18,7 +18,9 @@ const EVERY_STEP: Instruments = Instruments {
     paired: NonZeroU32::new(1),
     balance: NonZeroU32::new(1),
     versions: true,
+    balance_whole: true,
     reread: true,
+    shadow: true,
 };
 
 /// Trains on 120 clicks and returns what each worker saw in the last pass.
@@ -71,6 +73,7 @@ fn one_worker_sees_nothing<S: Strategy, U: Update + Clone>(
         assert_eq!(races.overwrites, overwrites);
         assert_eq!((races.changes.steps, races.changes.changed), (report.steps, 0));
         assert!(races.changes.weights > 0);
+        assert_eq!(races.exchanges.failed, 0);
     }
 }
 
@@ -262,8 +265,11 @@ fn detectors_agree_with_the_simulator_up_to_their_bias() {
     assert!(wrong > 0 && counts.is_sorted(), "{counts:?}");
     // Stores are lost only where two workers write a block at the same time.
     assert!(report.lost_stores > 0 && overwrites.written > 0, "{report:?}, {overwrites:?}");
+    // A failed exchange is such a store, of which the simulator counts one for a line.
+    let Exchanges { weights, failed } = races.exchanges;
+    assert!(weights > 400 && failed > 0 && failed <= 8 * report.lost_stores, "{report:?}");
 
     let (races, report) = simulated(Locked);
     assert_eq!((races.overwrites.read, races.overwrites.written), (0, 0));
-    assert_eq!((report.lost_stores, races.wrong_rate()), (0, 0.0));
+    assert_eq!((report.lost_stores, races.exchanges.failed, races.wrong_rate()), (0, 0, 0.0));
 }

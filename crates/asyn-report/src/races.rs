@@ -58,6 +58,10 @@ pub struct Races {
     /// The share of weights that changed while a sampled step computed its gradient.
     #[serde(default)]
     pub changed_share: f64,
+    /// The share of the weights that sampled steps wrote which another worker had changed since
+    /// they were loaded.
+    #[serde(default)]
+    pub exchange_failed_share: f64,
     /// The share of what all workers wrote to the watched blocks that was lost; `None` for one
     /// worker, since who lost it cannot be told.
     #[serde(default)]
@@ -114,6 +118,7 @@ pub fn races_table(run: &Run) -> Table {
         "write over (%)",
         "changed (%)",
         "torn (%)",
+        "stored over (%)",
         "lost (%)",
         "error p50",
         "p90",
@@ -135,6 +140,7 @@ pub fn races_table(run: &Run) -> Table {
             percent(races.write_overwritten_rate, 2),
             percent(races.changed_share, 4),
             percent(races.wrong_rate, 2),
+            percent(races.exchange_failed_share, 4),
             races.lost_rate.map_or_else(none, |rate| percent(rate, 4)),
             scientific(error.p50),
             scientific(error.p90),
@@ -150,7 +156,8 @@ pub fn races_table(run: &Run) -> Table {
          step. Read over, write over: another worker wrote a block that a sampled step had read, \
          or while the step wrote it. Changed: of the weights of sampled steps, how many had \
          another value when they were read again after the gradient. Torn: a gradient differs from the one on a copy of its \
-         weights. Lost: of what was written to a sample of blocks, how much is not there in the \
+         weights. Stored over: of the weights that sampled steps wrote, how many another worker \
+         had changed since they were loaded. Lost: of what was written to a sample of blocks, how much is not there in the \
          end. Error: the length of the difference relative to the gradient, over all probed steps.",
     );
     for pass in &run.passes {

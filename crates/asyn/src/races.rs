@@ -90,6 +90,9 @@ struct WorkerFacts {
     write_overwritten_rate: f64,
     /// The share of weights that changed between two reads of the same sampled step.
     changed_share: f64,
+    /// The share of the weights that sampled steps wrote which another worker had changed since
+    /// they were loaded.
+    exchange_failed_share: f64,
     /// The mean of `(g − s)ᵀ (w − w*)`, where an optimum `w*` is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     projection: Option<f64>,
@@ -121,6 +124,7 @@ impl From<&Races> for WorkerFacts {
             read_overwritten_rate: races.overwrites.read_rate(),
             write_overwritten_rate: races.overwrites.write_rate(),
             changed_share: races.changes.rate(),
+            exchange_failed_share: races.exchanges.rate(),
             projection: races.projection(),
         }
     }

@@ -23,6 +23,7 @@ const LAYERS: &[Layer] = &[
         inner: &[],
         outer: Some(&[
             "crossbeam-utils",
+            "libc",
             "loom",
             "ndarray",
             "ndarray-rand",

@@ -1,7 +1,9 @@
 //! Whether what workers added is there in the end: mass that was lost on writing.
 //!
-//! A sample of the blocks is watched: rows that a seeded hash chooses, and all small whole
-//! tensors. Each worker sums up what its writes to them were meant to add, element by element;
+//! A sample of the rows is watched: of every so many, the one whose number leaves a remainder that
+//! the seed chooses. Rows are numbered by falling frequency, so frequent and rare ones are watched
+//! in their proportion, and a step that writes none of them is told from the others in a few
+//! nanoseconds. Small whole tensors are watched if that is asked for. Each worker sums up what its writes to them were meant to add, element by element;
 //! between two segments the sums of all workers are compared with what the weights gained.
 //!
 //! What a write is meant to add is found by doing it on a private copy of the watched blocks, read
@@ -12,12 +14,13 @@
 //! bounds add up to the tolerance of the element.
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Real;
 use crate::layout::{Layout, Shape, TensorId};
 use crate::seed::{Purpose, SplitMix64};
-use crate::shared::{Lists, RowsView, SharedWeights, WeightsView};
+use crate::shared::{Lists, RowsView, SharedWeights, Vectorised, WeightsView};
 
 /// The largest whole tensor that is watched, in floats.
 const LARGEST_WHOLE: usize = 4096;
@@ -32,7 +35,8 @@ const ROUNDING: f64 = 1.0 / (1 << 22) as f64;
 /// What was written to the watched blocks, and what of it was lost.
 ///
 /// Under-counts: losses that cancel within an element and a segment, losses below the tolerance,
-/// rows that are not sampled, and whole tensors of more than 4096 floats. Over-counts nothing
+/// rows that are not sampled, whole tensors unless they are watched, and those of more than 4096
+/// floats. Over-counts nothing
 /// beyond the tolerance. Weights are taken as they are stored, which for [`Sgd`](crate::Sgd) with
 /// L2 is without the scale, and only their own table is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -64,9 +68,9 @@ impl Mass {
 /// Which blocks are watched.
 #[derive(Debug)]
 pub(crate) struct Sample {
-    key: u64,
-    /// A row is watched if the upper half of its hash is below.
-    below: u64,
+    /// A row is watched if its number has these bits under the mask.
+    bits: u32,
+    mask: u32,
     parts: Vec<Part>,
     len: usize,
 }
@@ -76,7 +80,6 @@ pub(crate) struct Sample {
 struct Part {
     start: usize,
     stride: usize,
-    first_block: usize,
     has_rows: bool,
     /// Ascending.
     rows: Vec<u32>,
@@ -85,44 +88,74 @@ struct Part {
 }
 
 impl Sample {
-    pub(crate) fn new(layout: &Layout, one_in: NonZeroU32, seed: u64) -> Self {
-        let key = SplitMix64::stream(seed, Purpose::Calibration, BLOCKS, 0).next_u64();
-        let below = (1 << 32) / u64::from(one_in.get());
-        let mut sample = Self { key, below, parts: Vec::new(), len: 0 };
+    /// Chooses one in `one_in` rows, rounded up to a power of two, and all whole tensors that are
+    /// not too large if `whole`.
+    ///
+    /// # Panics
+    ///
+    /// If a tensor has more than 2³² rows.
+    pub(crate) fn new(layout: &Layout, one_in: NonZeroU32, whole: bool, seed: u64) -> Self {
+        let mask = u32::try_from(u64::from(one_in.get()).next_power_of_two() - 1)
+            .expect("the largest power of two that is asked for is 2^32");
+        let random = SplitMix64::stream(seed, Purpose::Calibration, BLOCKS, 0).next_u64();
+        #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
+        let bits = random as u32 & mask;
+        let mut sample = Self { bits, mask, parts: Vec::new(), len: 0 };
         for tensor in layout.tensors() {
             let (has_rows, stride) = match tensor.shape {
                 Shape::Rows { stride, .. } => (true, stride),
                 Shape::Dense { .. } | Shape::Panels { .. } => (false, tensor.stored_len()),
             };
             let n_rows = u32::try_from(tensor.n_blocks()).expect("rows are numbered by u32");
-            let rows: Vec<u32> = (0..n_rows)
-                .filter(|&row| match has_rows {
-                    true => sample.has(tensor.first_block + row as usize),
-                    false => stride <= LARGEST_WHOLE,
-                })
-                .collect();
-            let (start, first_block) = (tensor.start, tensor.first_block);
+            let rows: Vec<u32> = match has_rows {
+                true => (0..n_rows).filter(|&row| sample.has(row)).collect(),
+                false => (0..n_rows).filter(|_| whole && stride <= LARGEST_WHOLE).collect(),
+            };
             let at = sample.len;
             sample.len += rows.len() * stride;
-            sample.parts.push(Part { start, stride, first_block, has_rows, rows, at });
+            sample.parts.push(Part { start: tensor.start, stride, has_rows, rows, at });
         }
         sample
     }
 
-    fn has(&self, block: usize) -> bool {
-        let hash = (block as u64 ^ self.key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        hash >> 32 < self.below
+    #[inline(always)]
+    fn has(&self, row: u32) -> bool {
+        row & self.mask == self.bits
+    }
+
+    /// Sets `found` to the positions of the watched among `rows`.
+    fn find(&self, rows: &[u32], found: &mut Vec<usize>) {
+        found.clear();
+        Search { sample: self, rows, found }.run();
     }
 
     /// Returns the place of a row, or of a whole tensor as row 0, in the sums.
     #[inline]
     fn place(&self, tensor: TensorId, row: u32) -> Option<usize> {
         let part = &self.parts[tensor.index()];
-        if part.has_rows && !self.has(part.first_block + row as usize) {
+        if part.has_rows && !self.has(row) {
             return None;
         }
         part.rows.binary_search(&row).ok().map(|nth| part.at + nth * part.stride)
+    }
+
+    /// Returns what is watched of the `len` weights from `start`, all of one tensor, and the place
+    /// of each piece in the sums.
+    fn pieces(&self, start: usize, len: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let end = start + len;
+        let of = |part: &&Part| {
+            let len = part.rows.last().map_or(0, |&row| (row as usize + 1) * part.stride);
+            part.start <= start && start < part.start + len
+        };
+        self.parts.iter().find(of).into_iter().flat_map(move |part| {
+            let first = (start - part.start) / part.stride;
+            let skipped = part.rows.partition_point(|&row| (row as usize) < first);
+            part.rows.iter().enumerate().skip(skipped).map_while(move |(nth, &row)| {
+                let row_start = part.start + row as usize * part.stride;
+                let (from, to) = (row_start.max(start), (row_start + part.stride).min(end));
+                (from < to).then(|| (from..to, part.at + nth * part.stride + (from - row_start)))
+            })
+        })
     }
 
     /// Returns where each watched block starts, in the weights and in the sums, and its length.
@@ -143,6 +176,28 @@ impl Sample {
     }
 }
 
+/// Finds the positions of the watched among `rows`.
+struct Search<'a> {
+    sample: &'a Sample,
+    rows: &'a [u32],
+    found: &'a mut Vec<usize>,
+}
+
+impl Vectorised for Search<'_> {
+    #[inline(always)]
+    fn compute(self) {
+        const CHUNK: usize = 32;
+        for (chunk, rows) in self.rows.chunks(CHUNK).enumerate() {
+            // Most chunks hold none. Without an early end all are compared at once.
+            let has_any = |any: bool, &row: &u32| any | self.sample.has(row);
+            if rows.iter().fold(false, has_any) {
+                let watched = rows.iter().enumerate().filter(|&(_, &row)| self.sample.has(row));
+                self.found.extend(watched.map(|(i, _)| chunk * CHUNK + i));
+            }
+        }
+    }
+}
+
 /// Watched weights that lie in a row, and their place in the sums.
 type Piece<'v> = (WeightsView<'v>, usize);
 
@@ -155,6 +210,8 @@ pub(crate) struct Ledger {
     /// For each element, the largest difference that starting from another value has made.
     worst: Vec<f64>,
     written: f64,
+    /// The positions of the watched among the rows that are written.
+    positions: Vec<usize>,
     scratch: Scratch,
 }
 
@@ -172,7 +229,8 @@ struct Scratch {
 impl Ledger {
     pub(crate) fn new(sample: Arc<Sample>) -> Self {
         let [sums, tolerances, worst] = std::array::from_fn(|_| vec![0.0; sample.len]);
-        Self { sample, sums, tolerances, worst, written: 0.0, scratch: Scratch::empty() }
+        let (positions, scratch) = (Vec::new(), Scratch::empty());
+        Self { sample, sums, tolerances, worst, written: 0.0, positions, scratch }
     }
 
     /// Calls `write`, which applies a step to the rows of `lists`, those before `first` excepted;
@@ -187,28 +245,48 @@ impl Ledger {
         apply: impl Fn(&RowsView<'_>, Lists<'_>, &[usize]),
         write: impl FnOnce(),
     ) {
-        let mut pieces: Vec<Piece<'_>> = Vec::new();
-        let (mut slots, mut offsets, mut positions) = (Vec::new(), vec![0], Vec::new());
-        for list in lists.offsets().windows(2) {
-            for position in list[0] as usize..list[1] as usize {
-                let row = lists.ids()[position];
-                let is_shared = row as usize >= first;
-                let Some(at) = self.sample.place(tensor, row).filter(|_| is_shared) else {
-                    continue;
-                };
-                let slot = pieces.iter().position(|piece| piece.1 == at).unwrap_or_else(|| {
-                    pieces.push((rows.row(row), at));
-                    pieces.len() - 1
-                });
-                slots.push(u32::try_from(slot).expect("a step has few rows"));
-                positions.push(position);
-            }
-            offsets.push(u32::try_from(slots.len()).expect("a step has few rows"));
+        let mut positions = std::mem::take(&mut self.positions);
+        self.sample.find(lists.ids(), &mut positions);
+        positions.retain(|&position| lists.ids()[position] as usize >= first);
+        self.write_at(tensor, rows, lists, &positions, apply, write);
+        self.positions = positions;
+    }
+
+    /// As [`write_rows`](Self::write_rows), where `positions` are those of the watched rows in
+    /// `lists`.
+    fn write_at(
+        &mut self,
+        tensor: TensorId,
+        rows: &RowsView<'_>,
+        lists: Lists<'_>,
+        positions: &[usize],
+        apply: impl Fn(&RowsView<'_>, Lists<'_>, &[usize]),
+        write: impl FnOnce(),
+    ) {
+        if positions.is_empty() {
+            return write();
         }
+        let mut pieces: Vec<Piece<'_>> = Vec::with_capacity(positions.len());
+        let mut slots = Vec::with_capacity(positions.len());
+        for &position in positions {
+            let row = lists.ids()[position];
+            let at = self.sample.place(tensor, row).expect("the row was found to be watched");
+            let slot = pieces.iter().position(|piece| piece.1 == at).unwrap_or_else(|| {
+                pieces.push((rows.row(row), at));
+                pieces.len() - 1
+            });
+            slots.push(u32::try_from(slot).expect("a step has few rows"));
+        }
+        let end_of_list = |&end: &u32| positions.partition_point(|&at| at < end as usize);
+        let offsets: Vec<u32> = lists
+            .offsets()
+            .iter()
+            .map(|end| u32::try_from(end_of_list(end)).expect("a step has few rows"))
+            .collect();
         let most_writes = slots.len() + 1 - pieces.len().min(slots.len());
         let apply = |copy: &SharedWeights| {
             let rows = copy.rows(0, pieces.len(), rows.stride());
-            apply(&rows, Lists::new(&slots, &offsets), &positions);
+            apply(&rows, Lists::new(&slots, &offsets), positions);
         };
         self.write(&pieces, most_writes, apply, write);
     }
@@ -247,6 +325,11 @@ impl Ledger {
         }
     }
 
+    /// Returns true if any of the `len` weights from `start`, all of one tensor, is watched.
+    pub(crate) fn watches(&self, start: usize, len: usize) -> bool {
+        self.sample.pieces(start, len).next().is_some()
+    }
+
     /// Calls `write`, which adds `gained` to the weights from `start`.
     pub(crate) fn merge(
         &mut self,
@@ -257,25 +340,9 @@ impl Ledger {
     ) {
         let mut pieces: Vec<Piece<'_>> = Vec::new();
         let mut gains: Vec<Real> = Vec::new();
-        let sample = Arc::clone(&self.sample);
-        let end = start + gained.len();
-        let of = |part: &&Part| {
-            let len = part.rows.last().map_or(0, |&row| (row as usize + 1) * part.stride);
-            part.start <= start && start < part.start + len
-        };
-        if let Some(part) = sample.parts.iter().find(of) {
-            let first = (start - part.start) / part.stride;
-            let nth = part.rows.partition_point(|&row| (row as usize) < first);
-            for (nth, &row) in part.rows.iter().enumerate().skip(nth) {
-                let row_start = part.start + row as usize * part.stride;
-                let (from, to) = (row_start.max(start), (row_start + part.stride).min(end));
-                if from >= to {
-                    break;
-                }
-                let at = part.at + nth * part.stride + (from - row_start);
-                pieces.push((weights.view(from, to - from), at));
-                gains.extend_from_slice(&gained[from - start..to - start]);
-            }
+        for (piece, at) in self.sample.pieces(start, gained.len()) {
+            pieces.push((weights.view(piece.start, piece.len()), at));
+            gains.extend_from_slice(&gained[piece.start - start..piece.end - start]);
         }
         let apply = |copy: &SharedWeights| copy.view(0, gains.len()).add_scaled(1.0, &gains);
         self.write(&pieces, 1, apply, write);

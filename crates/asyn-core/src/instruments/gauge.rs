@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::probe::Pair;
-use super::{Instruments, Overlap, Races, Versions};
+use super::{Instruments, Overlap, Races, Shadow, Versions};
 use crate::Real;
 use crate::gradient::Gradient;
 use crate::layout::Layout;
@@ -30,7 +30,7 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn new(instruments: Instruments, layout: &Layout, n_workers: usize) -> Self {
         let versions = instruments.versions.then(|| Versions::new(layout.n_blocks(), n_workers));
-        Self { overlap: Overlap::default(), versions }
+        Self { overlap: Overlap::new(n_workers), versions }
     }
 
     /// Returns the counters of writes to each block, if there are any.
@@ -95,7 +95,7 @@ impl Gauge {
     /// Notes what holds before the first read of a step.
     pub(crate) fn read(&mut self, worker: &Worker<'_>, touched: &Touched, counters: &Counters) {
         if self.instruments.overlap {
-            self.ended_before_read = counters.overlap.ended();
+            self.ended_before_read = counters.overlap.ended(worker.index());
         }
         if let Some(versions) = counters.versions.as_ref().filter(|_| self.is_sampled) {
             self.noted.clear();
@@ -119,6 +119,11 @@ impl Gauge {
         }
     }
 
+    /// Returns what is to write in sampled steps, if they write by exchange.
+    pub(crate) fn shadow(&self) -> Option<Shadow> {
+        self.instruments.shadow.then(Shadow::new)
+    }
+
     /// Returns the pair if the step is probed.
     pub(crate) fn pair(&mut self) -> Option<&mut Pair> {
         self.pair.as_deref_mut().filter(|_| self.is_sampled)
@@ -134,10 +139,13 @@ impl Gauge {
     /// Announces an update.
     pub(crate) fn begin(&self, worker: &mut Worker<'_>, counters: &Counters) {
         if self.instruments.overlap {
-            counters.overlap.begin();
+            counters.overlap.begin(worker.index());
         }
         if let Some(announcer) = worker.announcer() {
             announcer.start(self.is_sampled);
+        }
+        if let Some(shadow) = worker.shadow_mut() {
+            shadow.start(self.is_sampled);
         }
     }
 
@@ -146,10 +154,13 @@ impl Gauge {
         if let Some(announcer) = worker.announcer().filter(|_| is_step) {
             self.races.overwrites.written += u64::from(announcer.has_met());
         }
+        if let Some(shadow) = worker.shadow_mut() {
+            self.races.exchanges.add(&shadow.take());
+        }
         if self.instruments.overlap {
-            let begun = counters.overlap.end();
+            let begun = counters.overlap.end(worker.index());
             if is_step {
-                self.races.staleness.record(begun - 1 - self.ended_before_read);
+                self.races.staleness.record(begun - self.ended_before_read);
             }
         }
     }

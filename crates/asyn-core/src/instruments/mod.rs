@@ -6,6 +6,7 @@
 //! | [`Overwrites`] | torn; written at once | steps that met writes of others on a block | other elements of the block, the same value | steps that are not sampled |
 //! | [`Changes`]   | torn  | weights that changed between first read and end of the gradient | changes after the last use | changes before the first use |
 //! | [`Probe`]     | torn  | the effect on the gradient: the racy one beside one on a copy | tearing of the copy itself | steps that are not sampled, and what was stale before the step |
+//! | [`Exchanges`] | lost  | weights of sampled steps that are stored over another worker's store | the longer time between load and store | steps that are not sampled |
 //! | [`Mass`]      | lost  | what was written and is not there in the end | nothing beyond a stated tolerance | losses that cancel, rows that are not sampled, large matrices |
 //!
 //! Staleness tells how old the weights were at which a gradient was computed; a probe tells
@@ -20,6 +21,7 @@ mod gauge;
 mod overlap;
 mod probe;
 mod reread;
+mod shadow;
 mod versions;
 
 use std::num::NonZeroU32;
@@ -31,6 +33,8 @@ use overlap::Overlap;
 pub use overlap::Staleness;
 pub use probe::{Probe, Quantiles, Sketch};
 pub use reread::Changes;
+pub use shadow::Exchanges;
+pub(crate) use shadow::Shadow;
 pub use versions::Overwrites;
 pub(crate) use versions::{Announcer, Versions};
 
@@ -58,25 +62,30 @@ pub struct Instruments {
     /// Computes the gradient again, on a copy, in one of so many steps. Which ones is a
     /// function of the seed and the ticket, so it does not depend on timing.
     pub paired: Option<NonZeroU32>,
-    /// Balances what is written to one in so many rows, and to small whole tensors. Which rows is
-    /// a function of the seed.
+    /// Balances what is written to one in so many rows, rounded up to a power of two. Which rows
+    /// is a function of the seed.
     pub balance: Option<NonZeroU32>,
+    /// With a balance of rows, balances what is written to whole tensors of up to 4096 floats too.
+    pub balance_whole: bool,
     /// Counts writes to each block, and in the steps that `paired` chooses compares the counts.
     pub versions: bool,
     /// Reads the touched blocks again at the end of the gradient, in the steps that `paired`
     /// chooses.
     pub reread: bool,
+    /// Writes by compare and swap in the steps that `paired` chooses, and counts what they
+    /// overwrite.
+    pub shadow: bool,
 }
 
 impl Instruments {
     /// Returns the set for runs that are about training: overlap, one probe in 256 steps, and the
-    /// balance of one row in 64. What it costs stands in `docs/microscope.md`.
+    /// balance of one row in 4096. What it costs stands in `docs/microscope.md`.
     #[must_use]
     pub fn default_set() -> Self {
         Self {
             overlap: true,
             paired: NonZeroU32::new(256),
-            balance: NonZeroU32::new(64),
+            balance: NonZeroU32::new(4096),
             ..Self::default()
         }
     }
@@ -89,8 +98,10 @@ impl Instruments {
             overlap: true,
             paired: NonZeroU32::new(16),
             balance: NonZeroU32::new(8),
+            balance_whole: true,
             versions: true,
             reread: true,
+            shadow: true,
         }
     }
 
@@ -134,6 +145,8 @@ pub struct Races {
     pub overwrites: Overwrites,
     /// What changed under the gradients of sampled steps; empty if nothing is read again.
     pub changes: Changes,
+    /// What sampled steps stored over; empty if they write as others do.
+    pub exchanges: Exchanges,
 }
 
 impl Races {
@@ -144,6 +157,7 @@ impl Races {
         self.sketch.add(&other.sketch);
         self.overwrites.add(&other.overwrites);
         self.changes.add(&other.changes);
+        self.exchanges.add(&other.exchanges);
     }
 
     /// Returns the share of probed gradients that differ in any bit, from 0 to 1; 0 without a

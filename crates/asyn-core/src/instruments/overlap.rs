@@ -1,13 +1,12 @@
 //! How many updates of others overlap a step.
 //!
-//! Two counters are shared: updates that have begun to write, and updates that have ended.
-//! The staleness of a step is
+//! Each worker counts, for all to read, its updates that have begun to write and those that
+//! have ended. The staleness of a step is, summed over the other workers,
 //!
 //! ```text
-//! T = (updates begun by others before its write ended) − (updates ended before its read began)
+//! T = (updates begun before the step's write ended) − (updates ended before its read began)
 //! ```
 //!
-//! A worker's earlier updates are in both counts and cancel; its own one is subtracted.
 //! Every update that could have changed a value between the read and the end of the write is
 //! counted, whether or not it touches the same blocks.
 
@@ -18,39 +17,60 @@ use crossbeam_utils::CachePadded;
 /// From which staleness on steps are counted together.
 const EXACT: usize = 64;
 
-/// The updates of all workers, counted at both ends.
+/// The updates of each worker, counted at both ends.
 ///
 /// # Memory model
 ///
 /// As in a sequence lock: a writer announces itself before a release fence and its stores, and
 /// signs off with a release; a reader loads the ends with acquire before its reads, and the
 /// beginnings after an acquire fence. A reader that saw a store of an update therefore
-/// counts that update.
-#[derive(Debug, Default)]
+/// counts that update. Each counter has one writer, so plain stores are enough, which do not wait
+/// for the stores of weights before them as a locked addition would.
+#[derive(Debug)]
 pub(crate) struct Overlap {
-    begun: CachePadded<AtomicU64>,
-    ended: CachePadded<AtomicU64>,
+    workers: Box<[CachePadded<Updates>]>,
+}
+
+/// The updates of one worker.
+#[derive(Debug, Default)]
+struct Updates {
+    begun: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Overlap {
-    /// Returns how many updates have ended, before a read.
-    pub(crate) fn ended(&self) -> u64 {
-        self.ended.load(Ordering::Acquire)
+    pub(crate) fn new(n_workers: usize) -> Self {
+        Self { workers: (0..n_workers).map(|_| CachePadded::default()).collect() }
     }
 
-    /// Announces an update.
-    pub(crate) fn begin(&self) {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+    /// Returns how many updates of others have ended, before a read of `worker`.
+    pub(crate) fn ended(&self, worker: usize) -> u64 {
+        self.sum(worker, |updates| updates.ended.load(Ordering::Acquire))
+    }
+
+    /// Announces an update of `worker`.
+    pub(crate) fn begin(&self, worker: usize) {
+        add_one(&self.workers[worker].begun, Ordering::Relaxed);
         fence(Ordering::Release);
     }
 
-    /// Ends an update; returns how many have begun, this one included.
-    pub(crate) fn end(&self) -> u64 {
+    /// Ends an update of `worker`; returns how many of others have begun.
+    pub(crate) fn end(&self, worker: usize) -> u64 {
         fence(Ordering::Acquire);
-        let begun = self.begun.load(Ordering::Relaxed);
-        self.ended.fetch_add(1, Ordering::Release);
+        let begun = self.sum(worker, |updates| updates.begun.load(Ordering::Relaxed));
+        add_one(&self.workers[worker].ended, Ordering::Release);
         begun
     }
+
+    fn sum(&self, except: usize, count: impl Fn(&Updates) -> u64) -> u64 {
+        let others = self.workers.iter().enumerate().filter(|&(worker, _)| worker != except);
+        others.map(|(_, updates)| count(updates)).sum()
+    }
+}
+
+/// Adds 1 to a counter that only this thread writes.
+fn add_one(counter: &AtomicU64, order: Ordering) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, order);
 }
 
 /// How often a step had which staleness: exactly up to 63, and 64 or more together.

@@ -15,16 +15,17 @@ use std::sync::Arc;
 use super::Changes;
 use crate::Real;
 use crate::gradient::Gradient;
-use crate::layout::{Layout, Shape, TensorId};
+use crate::layout::Layout;
+use crate::shared::Vectorised;
 use crate::snapshot::Snapshot;
 use crate::touched::Touched;
 use crate::worker::Worker;
 
-/// Marks a block that is in neither gradient.
-const ABSENT: u32 = u32::MAX;
-
 /// The size of a [`Sketch`]: norms are estimated to about `√(2 / 1024)`, 4 %.
 const BUCKETS: usize = 1024;
+
+/// The coordinates that are compared at once; every block starts on a multiple of it.
+const RUN: usize = 8;
 
 /// One probed step.
 ///
@@ -91,25 +92,31 @@ impl Quantiles {
 ///
 /// Linear, so the sketches of workers add up, and the norm of the buckets estimates the norm
 /// of the sum (Charikar, Chen and Farach-Colton, "Finding Frequent Items in Data Streams", 2002).
+/// Eight neighbouring coordinates share a hash and have a bucket each, so that only coordinates
+/// of different hashes meet.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sketch {
     /// Empty, or all buckets: the sum of `s − g` and the sum of `g`.
-    buckets: Vec<[f64; 2]>,
+    buckets: Vec<[[f64; RUN]; 2]>,
 }
 
 impl Sketch {
+    #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "the upper bits are what is kept")]
-    fn record(&mut self, index: usize, error: f64, value: f64) {
+    fn record(&mut self, run: usize, error: [Real; RUN], value: [Real; RUN]) {
+        const GROUPS: usize = BUCKETS / RUN;
         if self.buckets.is_empty() {
-            self.buckets = vec![[0.0; 2]; BUCKETS];
+            self.buckets = vec![[[0.0; RUN]; 2]; GROUPS];
         }
-        // Multiplicative hashing: ten bits choose the bucket and the next one the sign.
-        let hash = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Multiplicative hashing: the upper bits choose the buckets and the next one the sign.
+        let hash = (run as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
         let sign = if hash >> 53 & 1 == 0 { 1.0 } else { -1.0 };
-        let bucket = &mut self.buckets[(hash >> 54) as usize];
-        bucket[0] += sign * error;
-        bucket[1] += sign * value;
+        let [errors, values] = &mut self.buckets[(hash >> 54) as usize % GROUPS];
+        for i in 0..RUN {
+            errors[i] += sign * f64::from(error[i]);
+            values[i] += sign * f64::from(value[i]);
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -117,14 +124,15 @@ impl Sketch {
             self.buckets.clone_from(&other.buckets);
             return;
         }
-        for (bucket, other) in self.buckets.iter_mut().zip(&other.buckets) {
-            bucket[0] += other[0];
-            bucket[1] += other[1];
-        }
+        let more = other.buckets.as_flattened().as_flattened();
+        let sums = self.buckets.as_flattened_mut().as_flattened_mut();
+        sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
     }
 
     pub(super) fn bias(&self) -> f64 {
-        let norm = |at: usize| self.buckets.iter().map(|b| b[at] * b[at]).sum::<f64>().sqrt();
+        let norm = |at: usize| {
+            self.buckets.iter().flat_map(|sides| sides[at]).map(|sum| sum * sum).sum::<f64>().sqrt()
+        };
         ratio(norm(0), norm(1))
     }
 }
@@ -138,23 +146,8 @@ pub(crate) struct Pair {
     optimum: Option<Arc<[Real]>>,
     scale: Real,
     gradient: Gradient,
-    /// For each block of the layout, its place among `blocks` or [`ABSENT`].
-    place_of: Vec<u32>,
-    blocks: Vec<Block>,
-    /// `s` and `g`, by block.
-    values: [Vec<f64>; 2],
-}
-
-/// A block in one of the gradients.
-#[derive(Debug)]
-struct Block {
-    number: usize,
-    tensor: TensorId,
-    row: u32,
-    /// Where it starts in the weight vector, and in the values.
-    start: usize,
-    at: usize,
-    len: usize,
+    /// `s` and `g`, in the order of the floats of the copy.
+    values: [Vec<Real>; 2],
 }
 
 impl Pair {
@@ -165,8 +158,6 @@ impl Pair {
             optimum,
             scale: 1.0,
             gradient: Gradient::new(0.0),
-            place_of: vec![ABSENT; layout.n_blocks()],
-            blocks: Vec::new(),
             values: [Vec::new(), Vec::new()],
         }
     }
@@ -201,6 +192,8 @@ impl Pair {
         self.gradient.clear();
         self.gradient.copy_sums(gradient);
         for side in 0..2 {
+            self.values[side].clear();
+            self.values[side].resize(self.reference.len(), 0.0);
             self.accumulate(layout, side, -1.0, None);
         }
     }
@@ -225,94 +218,179 @@ impl Pair {
     ) -> Probe {
         self.accumulate(layout, 0, 1.0, Some(gradient));
         self.accumulate(layout, 1, 1.0, None);
-        let mut probe = Probe {
-            ticket,
-            relative_error: 0.0,
-            cosine: 1.0,
-            coordinates: 0,
-            differing: 0,
-            far: 0,
-            sign_flips: 0,
-            projection: self.optimum.is_some().then_some(0.0),
-        };
-        let [mut error, mut racy, mut clean, mut product] = [0.0; 4];
-        for block in &self.blocks {
-            self.place_of[block.number] = ABSENT;
-            let range = block.at..block.at + block.len;
-            if let Some((projection, optimum)) =
-                probe.projection.as_mut().zip(self.optimum.as_ref())
-                && let Some(read) = self.reference.block(block.tensor, block.row)
-            {
-                let optimum = &optimum[block.start..];
-                *projection += (0..block.len)
-                    .map(|i| {
-                        let error = self.values[1][block.at + i] - self.values[0][block.at + i];
-                        let weight = f64::from(self.scale) * f64::from(read.get(i));
-                        error * (weight - f64::from(optimum[i]))
-                    })
-                    .sum::<f64>();
-            }
-            let pairs = self.values[0][range.clone()].iter().zip(&self.values[1][range]);
-            for (index, (&s, &g)) in (block.start..).zip(pairs) {
-                if s == 0.0 && g == 0.0 {
-                    continue;
-                }
-                let difference = s - g;
-                probe.coordinates += 1;
-                probe.differing += u64::from(s.to_bits() != g.to_bits());
-                probe.far += u64::from(difference.abs() > 0.01 * g.abs());
-                probe.sign_flips += u64::from(s * g < 0.0);
-                error += difference * difference;
-                racy += s * s;
-                clean += g * g;
-                product += s * g;
-                sketch.record(index, difference, g);
-            }
-        }
-        self.blocks.clear();
-        self.values.iter_mut().for_each(Vec::clear);
-        if probe.differing > 0 {
-            probe.relative_error = ratio(error.sqrt(), clean.sqrt());
-            probe.cosine = ratio(product, racy.sqrt() * clean.sqrt());
-        }
-        probe
+        let [s, g] = &self.values;
+        let mut sums = Sums::default();
+        let blocks = self.reference.blocks(layout).map(|(start, read)| (start, read.len()));
+        Comparison { blocks, s, g, sums: &mut sums, sketch }.run();
+        let projection = self.optimum.as_ref().map(|optimum| self.projection(layout, optimum));
+        sums.probe(ticket, projection)
+    }
+
+    /// Returns `(g − s)ᵀ (w − w*)`.
+    fn projection(&self, layout: &Layout, optimum: &[Real]) -> f64 {
+        let errors = self.values[1].iter().zip(&self.values[0]).map(|(g, s)| f64::from(g - s));
+        let weights = self.reference.blocks(layout).flat_map(|(start, read)| {
+            (0..read.len()).map(move |i| {
+                f64::from(self.scale) * f64::from(read.get(i)) - f64::from(optimum[start + i])
+            })
+        });
+        errors.zip(weights).map(|(error, weight)| error * weight).sum()
     }
 
     /// Adds `sign` times a gradient, or the own one, to the values of a side.
-    fn accumulate(&mut self, layout: &Layout, side: usize, sign: f64, other: Option<&Gradient>) {
-        let Self { gradient, place_of, blocks, values, .. } = self;
-        let mut add = |id: TensorId, offset: usize, scale: f32, added: &[f32]| {
-            let tensor = layout.tensor(id);
-            let (number, first, len) = match tensor.shape {
-                Shape::Rows { stride, .. } => {
-                    (tensor.first_block + offset / stride, offset / stride * stride, stride)
+    fn accumulate(&mut self, layout: &Layout, side: usize, sign: Real, other: Option<&Gradient>) {
+        let Self { reference, gradient, values, .. } = self;
+        let gradient = other.unwrap_or(gradient);
+        Accumulation { layout, reference, gradient, sign, values: &mut values[side] }.run();
+    }
+}
+
+/// Adds `sign` times a gradient to values in the order of a copy.
+struct Accumulation<'a> {
+    layout: &'a Layout,
+    reference: &'a Snapshot,
+    gradient: &'a Gradient,
+    sign: Real,
+    values: &'a mut [Real],
+}
+
+impl Vectorised for Accumulation<'_> {
+    #[inline(always)]
+    fn compute(self) {
+        for spreads in self.gradient.raw_spreads() {
+            let (tensor, lists) = (spreads.tensor(), spreads.lists());
+            let stride = spreads.values().len() / lists.len().max(1);
+            let vectors = spreads.values().chunks_exact(stride.max(1));
+            let slots = self.reference.listed_slots(tensor, lists.ids());
+            let first = self.reference.start(tensor);
+            for ((vector, &scale), ends) in
+                vectors.zip(spreads.scales()).zip(lists.offsets().windows(2))
+            {
+                let scale = self.sign * scale;
+                let (vector, _) = vector.as_chunks::<RUN>();
+                for position in ends[0] as usize..ends[1] as usize {
+                    let at = match slots {
+                        Some(slots) => Some(first + slots[position] as usize * stride),
+                        None => self.reference.place(tensor, lists.ids()[position]),
+                    };
+                    let Some(at) = at else { continue };
+                    let (values, _) = self.values[at..at + stride].as_chunks_mut::<RUN>();
+                    for (values, added) in values.iter_mut().zip(vector) {
+                        for i in 0..RUN {
+                            values[i] += scale * added[i];
+                        }
+                    }
                 }
-                Shape::Dense { .. } | Shape::Panels { .. } => {
-                    (tensor.first_block, 0, tensor.stored_len())
-                }
-            };
-            if place_of[number] == ABSENT {
-                place_of[number] = u32::try_from(blocks.len()).expect("blocks are numbered by u32");
-                let at = values[0].len();
-                let row =
-                    u32::try_from(number - tensor.first_block).expect("rows are numbered by u32");
-                blocks.push(Block {
-                    number,
-                    tensor: id,
-                    row,
-                    start: tensor.start + first,
-                    at,
-                    len,
-                });
-                values.iter_mut().for_each(|values| values.resize(at + len, 0.0));
             }
-            let at = blocks[place_of[number] as usize].at + (offset - first);
-            let scale = sign * f64::from(scale);
-            for (value, &added) in values[side][at..].iter_mut().zip(added) {
-                *value += scale * f64::from(added);
+        }
+        self.gradient.visit_others(self.layout, |tensor, row, offset, scale, added| {
+            // Sums of earlier steps may be of tensors that this step does not touch.
+            let Some(at) = self.reference.place(tensor, row) else { return };
+            let scale = self.sign * scale;
+            let values = &mut self.values[at + offset..][..added.len()];
+            for (value, &added) in values.iter_mut().zip(added) {
+                *value += scale * added;
             }
-        };
-        other.unwrap_or(gradient).visit_raw(layout, &mut add);
+        });
+    }
+}
+
+/// Compares `s` and `g`, whose blocks are given by their starts in the weights and their lengths.
+struct Comparison<'a, B> {
+    blocks: B,
+    s: &'a [Real],
+    g: &'a [Real],
+    sums: &'a mut Sums,
+    sketch: &'a mut Sketch,
+}
+
+impl<B: Iterator<Item = (usize, usize)>> Vectorised for Comparison<'_, B> {
+    #[inline(always)]
+    fn compute(self) {
+        // In registers until the end.
+        let mut sums = Sums::default();
+        let mut at = 0;
+        for (start, len) in self.blocks {
+            let [s, g] = [self.s, self.g].map(|side| side[at..at + len].chunks(RUN));
+            at += len;
+            for (run, (s, g)) in (start / RUN..).zip(s.zip(g)) {
+                let [s, g] = [s, g].map(padded);
+                sums.add(s, g);
+                self.sketch.record(run, std::array::from_fn(|i| s[i] - g[i]), g);
+            }
+        }
+        *self.sums = sums;
+    }
+}
+
+/// What is summed over the coordinates of `s` and `g`, with one sum for each place in a run.
+#[derive(Debug, Default)]
+struct Sums {
+    error: [f64; RUN],
+    racy: [f64; RUN],
+    clean: [f64; RUN],
+    product: [f64; RUN],
+    coordinates: [u32; RUN],
+    differing: [u32; RUN],
+    far: [u32; RUN],
+    sign_flips: [u32; RUN],
+}
+
+impl Sums {
+    #[inline(always)]
+    fn add(&mut self, s: [Real; RUN], g: [Real; RUN]) {
+        // One loop for each sum: the compiler turns each into a few vector instructions.
+        let difference: [Real; RUN] = std::array::from_fn(|i| s[i] - g[i]);
+        add_products(&mut self.error, difference, difference);
+        add_products(&mut self.racy, s, s);
+        add_products(&mut self.clean, g, g);
+        add_products(&mut self.product, s, g);
+        count(&mut self.coordinates, |i| (s[i] != 0.0) | (g[i] != 0.0));
+        count(&mut self.differing, |i| s[i] != g[i]);
+        count(&mut self.far, |i| difference[i].abs() > 0.01 * g[i].abs());
+        count(&mut self.sign_flips, |i| (s[i] > 0.0) & (g[i] < 0.0) | (s[i] < 0.0) & (g[i] > 0.0));
+    }
+
+    fn probe(&self, ticket: u64, projection: Option<f64>) -> Probe {
+        let [coordinates, differing, far, sign_flips] =
+            [self.coordinates, self.differing, self.far, self.sign_flips]
+                .map(|counts| counts.into_iter().map(u64::from).sum());
+        let [error, racy, clean, product] = [self.error, self.racy, self.clean, self.product]
+            .map(|sums| sums.into_iter().sum::<f64>());
+        let is_equal = differing == 0;
+        Probe {
+            ticket,
+            relative_error: if is_equal { 0.0 } else { ratio(error.sqrt(), clean.sqrt()) },
+            cosine: if is_equal { 1.0 } else { ratio(product, racy.sqrt() * clean.sqrt()) },
+            coordinates,
+            differing,
+            far,
+            sign_flips,
+            projection,
+        }
+    }
+}
+
+#[inline(always)]
+fn add_products(sums: &mut [f64; RUN], a: [Real; RUN], b: [Real; RUN]) {
+    for i in 0..RUN {
+        sums[i] += f64::from(a[i]) * f64::from(b[i]);
+    }
+}
+
+#[inline(always)]
+fn count(counts: &mut [u32; RUN], is_counted: impl Fn(usize) -> bool) {
+    for (i, count) in counts.iter_mut().enumerate() {
+        *count += u32::from(is_counted(i));
+    }
+}
+
+/// Returns up to a run of values, with zeros after the last.
+#[inline(always)]
+fn padded(values: &[Real]) -> [Real; RUN] {
+    match values.try_into() {
+        Ok(run) => run,
+        Err(_) => std::array::from_fn(|i| values.get(i).copied().unwrap_or(0.0)),
     }
 }
 

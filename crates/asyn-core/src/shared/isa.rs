@@ -76,6 +76,40 @@ pub fn isa() -> Isa {
     choice().0
 }
 
+/// A computation on private memory that wider vectors make faster.
+pub(crate) trait Vectorised: Sized {
+    /// Computes. Implementations are `#[inline(always)]`, as is whatever is to profit, so that it
+    /// becomes part of a function that has the instruction set enabled.
+    fn compute(self);
+
+    /// Computes with the instruction set of this process. The result is the same for every set:
+    /// the compiler fuses no operations.
+    #[inline]
+    fn run(self) {
+        #[cfg(target_arch = "x86_64")]
+        match isa() {
+            // SAFETY: `isa` returns only sets that the processor has.
+            Isa::Avx512 => return unsafe { with_avx512(self) },
+            // SAFETY: as above.
+            Isa::Avx2 => return unsafe { with_avx2(self) },
+            Isa::Portable | Isa::Neon => {}
+        }
+        self.compute();
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn with_avx512(computation: impl Vectorised) {
+    computation.compute();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2(computation: impl Vectorised) {
+    computation.compute();
+}
+
 /// Returns the instruction set of this process, or why the one asked for is not used.
 ///
 /// # Errors

@@ -33,6 +33,7 @@ pub(crate) mod trace;
 mod view;
 mod weights;
 
+pub(crate) use isa::Vectorised;
 pub use isa::{Isa, isa, isa_request};
 pub use lists::Lists;
 pub use panel::{AdamStep, PanelView};

@@ -10,6 +10,8 @@ use super::LINE;
 pub(crate) enum Kind {
     Load,
     Store,
+    /// Loads and stores at once, so that no store of another thread is lost.
+    Exchange,
 }
 
 /// Is told the cache line, counted from address 0, before it is accessed.

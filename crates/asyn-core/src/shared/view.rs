@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::kernel::Kernels;
 use super::weights::{exchange, load, store};
+use super::{HALF_LINE, trace};
 
 /// A view of some shared weights that lie in a row.
 ///
@@ -171,6 +173,30 @@ impl<'a> WeightsView<'a> {
         for (cell, &x) in self.cells.iter().zip(x) {
             exchange(cell, |w| keep * w + a * x);
         }
+    }
+
+    /// Stores `new`, and returns how many of the weights were no longer `old`, bit for bit.
+    ///
+    /// # Panics
+    ///
+    /// If `old` or `new` has another length.
+    pub(crate) fn exchange(&self, old: &[f32], new: &[f32]) -> usize {
+        self.assert_len(old.len());
+        self.assert_len(new.len());
+        let mut n_changed = 0;
+        let lines =
+            self.cells.chunks(HALF_LINE).zip(old.chunks(HALF_LINE).zip(new.chunks(HALF_LINE)));
+        for (cells, (old, new)) in lines {
+            trace::point(&raw const cells[0], trace::Kind::Store);
+            for (cell, (old, new)) in cells.iter().zip(old.iter().zip(new)) {
+                let (old, new) = (old.to_bits(), new.to_bits());
+                if cell.compare_exchange(old, new, Relaxed, Relaxed).is_err() {
+                    cell.store(new, Relaxed);
+                    n_changed += 1;
+                }
+            }
+        }
+        n_changed
     }
 
     /// Computes `y = W x` for the row-major matrix `W` of `y.len() × x.len()`.

@@ -280,7 +280,7 @@ pub(super) fn store(cell: &AtomicU32, value: f32) {
 
 /// Replaces one weight by `change` of it; no store of another thread is lost.
 pub(super) fn exchange(cell: &AtomicU32, change: impl Fn(f32) -> f32) {
-    trace::point(cell, trace::Kind::Store);
+    trace::point(cell, trace::Kind::Exchange);
     let mut seen = cell.load(Ordering::Relaxed);
     loop {
         let next = change(f32::from_bits(seen)).to_bits();

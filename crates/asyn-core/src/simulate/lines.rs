@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{MOST_WORKERS, SimulationReport};
+use super::MOST_WORKERS;
 
 /// The cache lines of the weights, as in a machine whose caches are never full.
 #[derive(Debug)]
@@ -55,19 +55,18 @@ impl Lines {
         !held && line.stored_at > 0
     }
 
-    /// Stores to a line; returns whether another worker had a copy of it.
-    pub(super) fn store(
-        &mut self,
-        worker: usize,
-        id: usize,
-        report: &mut SimulationReport,
-    ) -> bool {
-        self.clock += 1;
+    /// Returns whether a plain store to a line loses that of another worker: one that came after
+    /// this worker's last load, if that was of the same line.
+    pub(super) fn loses(&self, worker: usize, id: usize) -> bool {
         let (loaded, loaded_at) = self.workers[worker].last;
+        let line = self.lines.get(&id).filter(|_| loaded == id);
+        line.is_some_and(|line| line.stored_by_other(worker) > loaded_at)
+    }
+
+    /// Stores to a line; returns whether another worker had a copy of it.
+    pub(super) fn store(&mut self, worker: usize, id: usize) -> bool {
+        self.clock += 1;
         let line = self.lines.entry(id).or_default();
-        if loaded == id && line.stored_by_other(worker) > loaded_at {
-            report.lost_stores += 1;
-        }
         let mut alone = [0; MOST_WORKERS / 64];
         alone[worker / 64] = 1 << (worker % 64);
         let shared = line.holders.iter().zip(alone).any(|(&holders, own)| holders & !own != 0);

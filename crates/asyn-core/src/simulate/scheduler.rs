@@ -251,13 +251,17 @@ impl Seat {
         let mut state = self.scheduler.state.lock();
         let State { lines, report, .. } = &mut *state;
         let (time, missed) = match kind {
-            Kind::Load => (cost.load, lines.load(self.index, line)),
-            Kind::Store => (cost.store, lines.store(self.index, line, report)),
+            Kind::Load => {
+                report.loads += 1;
+                (cost.load, lines.load(self.index, line))
+            }
+            Kind::Store | Kind::Exchange => {
+                report.stores += 1;
+                let is_plain = kind == Kind::Store;
+                report.lost_stores += u64::from(is_plain && lines.loses(self.index, line));
+                (cost.store, lines.store(self.index, line))
+            }
         };
-        match kind {
-            Kind::Load => report.loads += 1,
-            Kind::Store => report.stores += 1,
-        }
         report.misses += u64::from(missed);
         state.workers[self.index].loads += u64::from(kind == Kind::Load);
         self.advance(&mut state, time + if missed { cost.miss } else { 0.0 });

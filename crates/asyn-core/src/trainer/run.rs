@@ -83,8 +83,9 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         }
         let n_tables = 1 + trainer.update.tables(&state).len();
         let instruments = trainer.instruments;
-        let sample =
-            instruments.balance.map(|one_in| Arc::new(Sample::new(layout, one_in, trainer.seed)));
+        let sample = instruments.balance.map(|one_in| {
+            Arc::new(Sample::new(layout, one_in, instruments.balance_whole, trainer.seed))
+        });
         let lanes = (0..trainer.n_workers)
             .map(|_| {
                 let lane = Lane::new(model, &trainer.access, n_tables);

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Real;
-use crate::instruments::{Announcer, Ledger, Versions};
+use crate::instruments::{Announcer, Ledger, Shadow, Versions};
 use crate::layout::{Layout, Shape, TensorId};
 use crate::replica::Replica;
 use crate::shared::{Lists, PanelView, RowsView, SharedWeights, WeightsView};
@@ -66,6 +66,8 @@ pub struct Worker<'a> {
     ledger: Option<RefCell<&'a mut Ledger>>,
     /// Where writes to the weights are announced, if they are.
     announcer: Option<RefCell<Announcer<'a>>>,
+    /// What writes in sampled steps, if they write by exchange.
+    shadow: Option<RefCell<Shadow>>,
     scale: Real,
     whole_version: u64,
     scratch: [Vec<Real>; 2],
@@ -108,6 +110,7 @@ impl<'a> Worker<'a> {
             private,
             ledger: None,
             announcer: None,
+            shadow: None,
             scale: 1.0,
             whole_version,
             scratch: Default::default(),
@@ -124,6 +127,17 @@ impl<'a> Worker<'a> {
     pub(crate) fn with_versions(mut self, versions: Option<&'a Versions>) -> Self {
         self.announcer = versions.map(|it| RefCell::new(Announcer::new(it, self.index)));
         self
+    }
+
+    /// Makes the worker write through `shadow`, unless it compares and swaps anyway.
+    pub(crate) fn with_shadow(mut self, shadow: Option<Shadow>) -> Self {
+        self.shadow = shadow.filter(|_| self.write == Write::Racy).map(RefCell::new);
+        self
+    }
+
+    /// Returns what the worker writes through in sampled steps, if it does.
+    pub(crate) fn shadow_mut(&mut self) -> Option<&mut Shadow> {
+        self.shadow.as_mut().map(RefCell::get_mut)
     }
 
     /// Returns where the worker announces what it writes, if it does.
@@ -320,6 +334,7 @@ impl<'a> Worker<'a> {
             private: Private::Snapshot(copy),
             ledger: None,
             announcer: None,
+            shadow: None,
             scale: self.scale,
             whole_version: version,
             scratch: Default::default(),
@@ -345,6 +360,7 @@ impl<'a> Worker<'a> {
                 &self.tables,
                 self.ledger.as_mut().map(|it| &mut **it.get_mut()),
                 self.announcer.as_mut().map(RefCell::get_mut),
+                self.shadow.as_mut().map(RefCell::get_mut).filter(|shadow| shadow.is_on()),
             )
         {
             self.whole_version += 1;

@@ -8,7 +8,7 @@ use std::cell::{RefCell, RefMut};
 use super::{Private, Worker, Write};
 use crate::Real;
 use crate::gradient::{Outer, Spreads, Sum};
-use crate::instruments::Ledger;
+use crate::instruments::{Ledger, Shadow};
 use crate::layout::{Shape, TensorId};
 use crate::shared::{Lists, PanelView, RowsView, SharedWeights, WeightsView};
 use crate::touched::Touched;
@@ -57,10 +57,15 @@ impl<'a> Worker<'a> {
         if self.is_replicated(sum.tensor) {
             return blend(view);
         }
-        let write = || self.announce(table, self.whole_block(sum.tensor), || blend(view));
+        let apply = |copy: &SharedWeights| blend(copy.view(0, sum.values.len()));
+        let write = || {
+            self.announce(table, self.whole_block(sum.tensor), || match self.shadow(table) {
+                Some(mut shadow) => shadow.write(view, apply),
+                None => blend(view),
+            });
+        };
         match self.ledger(table) {
             Some(mut ledger) => {
-                let apply = |copy: &SharedWeights| blend(copy.view(0, sum.values.len()));
                 ledger.write_whole(sum.tensor, view, 1, apply, write);
             }
             None => write(),
@@ -71,11 +76,16 @@ impl<'a> Worker<'a> {
     pub fn add_outer(&self, table: usize, outer: &Outer, a: Real) {
         let add = |panels: PanelView<'_>| panels.rank_update(a, &outer.x, &outer.delta, outer.n);
         let panels = self.shared_panels(table, outer.tensor);
-        let write = || self.announce(table, self.whole_block(outer.tensor), || add(panels));
+        let view = self.whole_for_writing(table, outer.tensor);
+        let apply = |copy: &SharedWeights| add(copy.panels(0, panels.k(), panels.n()));
+        let write = || {
+            self.announce(table, self.whole_block(outer.tensor), || match self.shadow(table) {
+                Some(mut shadow) => shadow.write(view, apply),
+                None => add(panels),
+            });
+        };
         match self.ledger(table) {
             Some(mut ledger) => {
-                let view = self.whole_for_writing(table, outer.tensor);
-                let apply = |copy: &SharedWeights| add(copy.panels(0, panels.k(), panels.n()));
                 ledger.write_whole(outer.tensor, view, outer.n, apply, write);
             }
             None => write(),
@@ -92,18 +102,22 @@ impl<'a> Worker<'a> {
         let tensor = self.layout.tensor(tensor);
         let view = self.tables[table].view(tensor.start, tensor.stored_len());
         let index = index as usize;
-        let add = || match self.write {
-            Write::Racy => view.set(index, view.get(index) + value),
-            Write::Cas => {
-                // The compare-and-swap kernels work on runs of weights; a run that
-                // starts at an allowed position and is 0 elsewhere adds one cell.
-                let start = index / 8 * 8;
-                let mut run = [0.0; 8];
-                run[index - start] = value;
-                let end = (start + 8).min(tensor.stored_len());
-                self.tables[table]
-                    .view(tensor.start + start, end - start)
-                    .add_scaled_cas(1.0, &run[..end - start]);
+        assert!(index < view.len(), "weight {index} of a tensor of {}", view.len());
+        // Kernels work on runs of weights that start at an allowed position.
+        let start = index / 8 * 8;
+        let at = index - start;
+        let end = (start + 8).min(tensor.stored_len());
+        let run = self.tables[table].view(tensor.start + start, end - start);
+        let add = || match (self.write, self.shadow(table)) {
+            (Write::Racy, None) => run.set(at, run.get(at) + value),
+            (Write::Racy, Some(mut shadow)) => shadow.write(run, |copy| {
+                let run = copy.view(0, run.len());
+                run.set(at, run.get(at) + value);
+            }),
+            (Write::Cas, _) => {
+                let mut values = [0.0; 8];
+                values[at] = value;
+                run.add_scaled_cas(1.0, &values[..run.len()]);
             }
         };
         let block = match tensor.shape {
@@ -130,7 +144,12 @@ impl<'a> Worker<'a> {
         let lists = spreads.lists();
         let first = hot.as_ref().map_or(0, RowsView::n_rows);
         let blocks = self.rows_blocks(spreads.tensor(), lists.ids(), first);
-        let write_all = || self.announce(table, blocks, || write(&rows, hot.as_ref(), lists, None));
+        let write_all = || {
+            self.announce(table, blocks, || match self.shadow(table) {
+                Some(mut shadow) => exchange_rows(&mut shadow, &rows, hot.as_ref(), lists, &write),
+                None => write(&rows, hot.as_ref(), lists, None),
+            });
+        };
         match self.ledger(table) {
             Some(mut ledger) => {
                 let apply = |rows: &RowsView<'_>, lists: Lists<'_>, positions: &[usize]| {
@@ -186,8 +205,44 @@ impl<'a> Worker<'a> {
         self.ledger.as_ref().filter(|_| table == 0).map(RefCell::borrow_mut)
     }
 
+    /// Returns what writes to `table` go through, if the step is sampled and writes by exchange.
+    fn shadow(&self, table: usize) -> Option<RefMut<'_, Shadow>> {
+        let shadow = self.shadow.as_ref().filter(|_| table == 0)?.borrow_mut();
+        shadow.is_on().then_some(shadow)
+    }
+
     /// Returns true if this worker has a whole tensor for itself.
     fn is_replicated(&self, tensor: TensorId) -> bool {
         matches!(&self.private, Private::Replica(replica) if replica.whole(0, tensor).is_some())
     }
+}
+
+/// Writes `lists` by `write`: those rows that are elsewhere, in `hot`, at once, and the others one
+/// by one through `shadow`.
+fn exchange_rows(
+    shadow: &mut Shadow,
+    rows: &RowsView<'_>,
+    hot: Option<&RowsView<'_>>,
+    lists: Lists<'_>,
+    write: &impl Fn(&RowsView<'_>, Option<&RowsView<'_>>, Lists<'_>, Positions<'_>),
+) {
+    let first = hot.map_or(0, RowsView::n_rows);
+    let (mut ids, mut offsets, mut positions) = (Vec::new(), vec![0], Vec::new());
+    for (list, ends) in lists.offsets().windows(2).enumerate() {
+        for position in ends[0] as usize..ends[1] as usize {
+            let row = lists.ids()[position];
+            if (row as usize) < first {
+                ids.push(row);
+                positions.push(position);
+                continue;
+            }
+            let alone: Vec<u32> = (0..=lists.len()).map(|end| u32::from(end > list)).collect();
+            shadow.write(rows.row(row), |copy| {
+                let copy = copy.rows(0, 1, rows.stride());
+                write(&copy, None, Lists::new(&[0], &alone), Some(&[position]));
+            });
+        }
+        offsets.push(u32::try_from(ids.len()).expect("a step has few rows"));
+    }
+    write(rows, hot, Lists::new(&ids, &offsets), Some(&positions));
 }
