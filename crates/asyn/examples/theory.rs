@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use asyn::Tagger;
+use asyn::core::simulate::{CostModel, Simulated};
 use asyn::core::theory::{
     BoundError, Constants, FullObjective, Lbfgs, Optimum, Point, Trajectory, relative_error, stale,
     staleness_quantile, tau, theorem_1, tight, trajectory,
@@ -61,6 +62,9 @@ struct Args {
     /// The workers of SGD.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Runs them on a virtual clock, one at a time.
+    #[arg(long)]
+    simulate: bool,
     /// The step size of SGD in the first pass; it is multiplied by 0.8 from pass to pass.
     #[arg(long, default_value_t = 0.2)]
     rate: f32,
@@ -271,8 +275,7 @@ fn follow(
     #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]
     let best = optimum.weights.iter().map(|&weight| weight as f32).collect();
     let schedule = Schedule::Exponential { rate: args.rate, factor: 0.8 };
-    let trainer = Trainer::builder()
-        .strategy(AsynGrad)
+    let builder = Trainer::builder()
         .update(Sgd { schedule, l2: args.l2, averaging: Averaging::Off })
         .threads(args.threads)
         .passes(args.passes)
@@ -281,9 +284,13 @@ fn follow(
             paired: NonZeroU32::new(16),
             ..Instruments::default()
         })
-        .optimum(Some(best))
-        .build()?;
-    tagger.fit(&trainer, examples, &mut observer)?;
+        .optimum(Some(best));
+    if args.simulate {
+        let simulated = Simulated::new(AsynGrad, CostModel::default())?;
+        tagger.fit(&builder.strategy(simulated).build()?, examples, &mut observer)?;
+    } else {
+        tagger.fit(&builder.strategy(AsynGrad).build()?, examples, &mut observer)?;
+    }
     summarize(&run, &moments);
     Ok(moments)
 }

@@ -41,6 +41,7 @@ mod panel_figures;
 mod panels;
 pub(crate) mod program;
 mod summary;
+mod theory;
 
 /// The passes of every run.
 const PASSES: u32 = 10;

@@ -10,6 +10,7 @@ use super::Results;
 use super::figures::{points_by, range};
 use super::panels::{N_SAMPLE, Panels, Watched};
 use super::summary::Arm;
+use super::theory::Moment;
 
 /// What captions say of the two kinds of lines.
 const KINDS: &str = "Solid: measured on real threads; dashed: simulated.";
@@ -40,6 +41,7 @@ pub(super) fn all(results: &Results, panels: &Panels, n_cores: u32) -> Vec<Figur
         edges(panels),
         staleness(panels),
         errors_by_pass(panels),
+        tau(panels),
     ]
 }
 
@@ -240,6 +242,41 @@ fn errors_by_pass(panels: &Panels) -> Figure {
     ))
 }
 
+/// The condition of the source's Theorem 1, beside what is measured.
+fn tau(panels: &Panels) -> Figure {
+    type Value = fn(&Moment) -> Option<f64>;
+    let y = Axis::new("τ and what the theorem allows").log();
+    let mut figure = Figure::lines("τ over training", pass_axis(panels), y);
+    for followed in &panels.theory {
+        let kind = if followed.is_simulated { "simulated" } else { "threads" };
+        let points = |value: Value| {
+            let points = followed.moments.iter().map(move |moment| {
+                Some((f64::from(moment.pass), value(moment).filter(|&value| value > 0.0)?))
+            });
+            points.flatten().collect()
+        };
+        let lines: [(&str, usize, Value); 4] = [
+            ("measured", 0, |moment| Some(moment.tau?[0])),
+            ("measured, 97.5 %", 3, |moment| Some(moment.tau?[2])),
+            ("Theorem 1", 1, |moment| Some(moment.tau_limit)),
+            ("tight", 2, |moment| Some(moment.tau_limit_tight)),
+        ];
+        for (name, colour, value) in lines {
+            let name = format!("{name}, {} {kind}", followed.workers);
+            figure = with_line(figure, name, colour, followed.is_simulated, points(value));
+        }
+    }
+    figure.caption(format!(
+        "τ is the mean of (g − s)ᵀ(w − w*) over probed steps: how far the errors of gradients \
+         push away from the optimum. Theorem 1 asks for τ of at most c ε / 2q, and a tighter \
+         bound for c ε / q, where ε is the distance from the optimal objective that the pass has \
+         reached and c and q are the extremes of the run so far. AsynGrad by SGD on \
+         {N_SAMPLE} sentences with plain edges, whose optimum L-BFGS has found. {PROBES} A value \
+         of 0 or less, which pushes towards the optimum, is not drawn; the upper end of the \
+         bootstrap interval of the mean is. {KINDS}"
+    ))
+}
+
 /// Draws a value of each run's first pass by workers: one line for real threads, one for
 /// simulated ones.
 fn draw(
@@ -334,6 +371,7 @@ fn ratio(part: u64, all: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reproduce::theory::Followed;
 
     /// A run of one pass, of whose 100 probed gradients so many differ.
     fn watched(workers: u32, is_simulated: bool, n_wrong: u32) -> Watched {
@@ -357,7 +395,8 @@ mod tests {
 
     fn panels(in_place: Vec<Watched>) -> Panels {
         let [snapshot, plain_edges, rich_edges] = [const { Vec::new() }; 3];
-        Panels { in_place, snapshot, plain_edges, rich_edges, speeds: Vec::new() }
+        let (speeds, theory) = (Vec::new(), Vec::new());
+        Panels { in_place, snapshot, plain_edges, rich_edges, speeds, theory }
     }
 
     #[test]
@@ -371,6 +410,18 @@ mod tests {
             let svg = figure.svg().unwrap();
             assert!(svg.contains("2 threads") && svg.contains("2 simulated"));
         }
+    }
+
+    #[test]
+    fn tau_is_drawn_where_it_can_be_beside_what_is_allowed() {
+        let moment = |pass, tau| Moment { pass, tau, tau_limit: 0.1, tau_limit_tight: 0.2 };
+        let moments = vec![moment(1, Some([0.01, -0.01, 0.02])), moment(2, Some([0.0; 3]))];
+        let mut panels = panels(vec![watched(2, false, 50)]);
+        panels.theory = vec![Followed { workers: 2, is_simulated: false, moments }];
+        let svg = tau(&panels).svg().unwrap();
+        assert!(
+            ["measured, 2 threads", "Theorem 1, 2", "tight, 2"].iter().all(|it| svg.contains(it))
+        );
     }
 
     #[test]

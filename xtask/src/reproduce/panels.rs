@@ -11,6 +11,7 @@
 //! | snapshot          | one pass             | 2, 4, 6, 8, 10, one pass                   |
 //! | plain, rich edges | one pass of a sample | 2, 4, 6, 8, 10, one pass of a sample       |
 //! | speeds            | those of the arms    | 1 to 10, one pass without instruments      |
+//! | theory            | all passes, a sample | 10, all passes of a sample                 |
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use super::contender::{CONTENDERS, Contender};
 use super::experiment::Experiment;
 use super::program::Program;
+use super::theory::{self, Followed};
 use super::{Settings, run_one};
 use crate::error::{Error, Result};
 
@@ -52,6 +54,8 @@ pub(super) struct Panels {
     pub(super) rich_edges: Vec<Watched>,
     /// Simulated runs of each contender that is compared.
     pub(super) speeds: Vec<(Contender, Vec<Watched>)>,
+    /// AsynGrad by SGD on the same sample with plain edges, whose optimum is known.
+    pub(super) theory: Vec<Followed>,
 }
 
 /// One run, with so many workers.
@@ -118,7 +122,13 @@ pub(super) fn watch(
         Ok((contender, watch.simulated(&way, &EACH, 1)?))
     });
     let speeds = speeds.into_iter().collect::<Result<_>>()?;
-    Ok(Panels { in_place, snapshot, plain_edges, rich_edges, speeds })
+    let example = program.example("theory")?;
+    let most_threads = watch.threads.iter().copied().max().unwrap_or(1);
+    let followed = [(most_threads, false), (most, true)];
+    let followed =
+        followed.map(|workers| theory::follow(&example, &sample, folder, workers, settings.passes));
+    let theory = followed.into_iter().collect::<Result<_>>()?;
+    Ok(Panels { in_place, snapshot, plain_edges, rich_edges, speeds, theory })
 }
 
 impl Watch<'_> {

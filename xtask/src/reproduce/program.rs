@@ -33,18 +33,13 @@ struct Artifact {
 impl<'w> Program<'w> {
     /// Builds the command in release.
     pub(crate) fn build(workspace: &'w Workspace) -> Result<Self> {
-        let mut cargo = workspace.cargo(["build", "--release", "-p", "asyn", "--bin", "asyn"]);
-        cargo.arg("--message-format=json-render-diagnostics");
-        eprintln!("$ cargo build --release -p asyn");
-        let messages = output(cargo.stderr(Stdio::inherit()))?;
-        let artifacts =
-            messages.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
-        let path = artifacts.filter_map(|artifact| artifact.executable).next_back();
-        let path = path.ok_or_else(|| Error::Incomplete {
-            name: "cargo build".to_owned(),
-            lacks: "program",
-        })?;
-        Ok(Self { workspace, path })
+        Ok(Self { workspace, path: built(workspace, ["--bin", "asyn"])? })
+    }
+
+    /// Builds an example of the same crate in release.
+    pub(crate) fn example(&self, name: &str) -> Result<Self> {
+        let path = built(self.workspace, ["--example", name])?;
+        Ok(Self { workspace: self.workspace, path })
     }
 
     /// Returns the command, to run in the root folder.
@@ -119,6 +114,19 @@ pub(crate) struct Trained {
 pub(crate) struct Tagged {
     pub(crate) load_seconds: Option<f64>,
     pub(crate) tokens_per_second: Option<f64>,
+}
+
+/// Builds a program of the crate `asyn` in release and returns where it is.
+fn built(workspace: &Workspace, target: [&str; 2]) -> Result<PathBuf> {
+    let mut cargo = workspace.cargo(["build", "--release", "-p", "asyn"]);
+    cargo.args(target).arg("--message-format=json-render-diagnostics");
+    eprintln!("$ cargo build --release -p asyn {}", target.join(" "));
+    let messages = output(cargo.stderr(Stdio::inherit()))?;
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
+    artifacts
+        .filter_map(|artifact| artifact.executable)
+        .next_back()
+        .ok_or_else(|| Error::Incomplete { name: "cargo build".to_owned(), lacks: "program" })
 }
 
 /// Runs `command` and returns what it said on standard error.
