@@ -16,7 +16,7 @@ use crate::error::Result;
 pub struct HeldOut {
     /// Invariant: every gold label is an index of `labels`.
     sentences: Vec<Encoded>,
-    /// The labels of the model, then the unknown ones.
+    /// The labels of the model, then the unknown ones, as chunks.
     labels: Vec<String>,
     unknown_labels: BTreeMap<String, u64>,
 }
@@ -46,7 +46,7 @@ impl HeldOut {
             }
         }
         labels.extend(unknown_labels.keys().cloned());
-        Ok(Self { sentences, labels, unknown_labels })
+        Ok(Self { sentences, labels: as_chunks(labels), unknown_labels })
     }
 
     /// Returns how often each label occurs that the training corpus does not have.
@@ -55,6 +55,10 @@ impl HeldOut {
     }
 
     /// Labels all sentences with `weights` on `threads` threads, and scores the chunks.
+    ///
+    /// Labels such as `B-NP` and `O` are scored as conlleval does. Where the labels are `B`, `M`,
+    /// `E`, `S` and `I` alone the chunks are the words of a segmentation. Any other labels, such as
+    /// parts of speech, are chunks of one token each, so that F1 is the accuracy.
     ///
     /// # Panics
     ///
@@ -88,5 +92,42 @@ impl HeldOut {
             counts.add_ids(&sentence.labels, &labels);
         }
         counts
+    }
+}
+
+/// Returns labels of which the scorer makes the chunks that are meant.
+fn as_chunks(labels: Vec<String>) -> Vec<String> {
+    let is_of_chunk = |label: &String| {
+        let (prefix, has_type) =
+            label.split_once('-').map_or((label.as_str(), false), |it| (it.0, true));
+        prefix == "O" || (has_type && ["B", "I", "E", "S", "L", "U", "M"].contains(&prefix))
+    };
+    let is_of_word = |label: &String| ["B", "M", "E", "S", "I"].contains(&label.as_str());
+    if labels.iter().all(is_of_chunk) || labels.iter().any(|label| label == "O") {
+        return labels;
+    }
+    let is_segmentation = labels.iter().all(is_of_word);
+    let as_chunk = |label: String| match (is_segmentation, label.as_str()) {
+        (true, "B" | "S") => "B-word".to_owned(),
+        (true, _) => "I-word".to_owned(),
+        (false, _) => format!("B-{label}"),
+    };
+    labels.into_iter().map(as_chunk).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks<const N: usize>(labels: [&str; N]) -> Vec<String> {
+        as_chunks(labels.map(str::to_owned).to_vec())
+    }
+
+    #[test]
+    fn labels_are_taken_for_what_they_look_like() {
+        assert_eq!(chunks(["B-NP", "I-NP", "O"]), ["B-NP", "I-NP", "O"]);
+        assert_eq!(chunks(["B", "I", "O"]), ["B", "I", "O"]);
+        assert_eq!(chunks(["S", "B", "M", "E"]), ["B-word", "B-word", "I-word", "I-word"]);
+        assert_eq!(chunks(["NN", "--", "B"]), ["B-NN", "B---", "B-B"]);
     }
 }
