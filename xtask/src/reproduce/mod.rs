@@ -31,6 +31,7 @@ use self::summary::{Arm, Summary};
 use crate::error::{Error, Result};
 use crate::workspace::{DATA_VARIABLE, Workspace};
 
+mod brown;
 mod contender;
 mod end_to_end;
 mod experiment;
