@@ -215,17 +215,17 @@ impl Corpus {
         }
     }
 
-    /// Checks that the first `n_columns` columns can be written with white space between them.
+    /// Checks that the first `n_columns` columns can be written with characters for which `is_blank`
+    /// is true between them.
     ///
     /// # Errors
     ///
-    /// [`Error::Cell`] for the first cell that is empty or has white space in it.
-    pub fn check_cells(&self, n_columns: usize) -> Result<()> {
+    /// [`Error::Cell`] for the first cell that is empty or holds such a character.
+    pub fn check_cells(&self, n_columns: usize, is_blank: fn(char) -> bool) -> Result<()> {
         for sentence in self.sentences() {
             for token in 0..sentence.len() {
                 let mut cells = sentence.token(token).take(n_columns);
-                let unfit = |cell: &&str| cell.is_empty() || cell.contains(char::is_whitespace);
-                if let Some(cell) = cells.find(unfit) {
+                if let Some(cell) = cells.find(|cell| cell.is_empty() || cell.contains(is_blank)) {
                     let (name, cell) = (self.name.clone(), cell.to_owned());
                     return Err(Error::Cell { name, line: sentence.line(token), cell });
                 }

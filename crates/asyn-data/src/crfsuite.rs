@@ -92,7 +92,7 @@ fn write_escaped(text: &str, output: &mut impl Write) -> io::Result<()> {
         output.write_all(plain.as_bytes())?;
         if plain.len() < part.len() {
             output.write_all(b"\\")?;
-            output.write_all(part[plain.len()..].as_bytes())?;
+            output.write_all(&part.as_bytes()[plain.len()..])?;
         }
     }
     Ok(())

@@ -62,8 +62,8 @@ pub enum Error {
         /// The attribute with its value.
         item: String,
     },
-    /// A cell has white space in it, which a format cannot hold.
-    #[error("{name}:{line}: expected a cell without white space in it, found {cell:?}")]
+    /// A cell is empty or has white space in it, which a format cannot hold.
+    #[error("{name}:{line}: expected a cell with text and without white space, found {cell:?}")]
     Cell {
         /// The file.
         name: String,

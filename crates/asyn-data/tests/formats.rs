@@ -73,8 +73,11 @@ fn the_words_of_conllu_are_tokens_and_nothing_else_is() {
     ];
     assert_eq!(rows(&corpus), expected);
     assert_eq!((corpus.sentence(0).line(4), corpus.sentence(1).line(0)), (11, 17));
-    let refused = corpus.check_cells(1).unwrap_err().to_string();
-    assert_eq!(refused, "odd:11: expected a cell without white space in it, found \"mar azul\"");
+    let refused = corpus.check_cells(1, |c| c == ' ').unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "odd:11: expected a cell with text and without white space, found \"mar azul\""
+    );
 }
 
 #[test]
