@@ -1,5 +1,7 @@
 //! The formats beside columns: what comes back is what was read, and errors say where.
 
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+
 use std::io::Write;
 
 use asyn_data::{

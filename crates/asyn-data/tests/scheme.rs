@@ -1,6 +1,8 @@
 //! Tag schemes: chunks survive every conversion, and repairs say where labels do not follow their
 //! scheme.
 
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+
 use asyn_data::{Scheme, read_columns};
 use proptest::collection::vec;
 use proptest::prelude::*;
