@@ -4,6 +4,7 @@
 //! | -------- | --------------------------- | -------------------------------------- |
 //! | `cells`  | `n_tokens × n_columns`      | the number of each cell's string       |
 //! | `starts` | `n_sentences + 1`           | the first token of each sentence       |
+//! | `lines`  | `n_tokens`                  | the line of each token in the source   |
 //! | `values` | one entry a distinct string | the strings, shared by all the columns |
 //!
 //! A cell costs four bytes however long its string is. Nothing here knows what
@@ -13,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::strings::Strings;
 
@@ -33,6 +35,7 @@ pub struct Corpus {
     pub(crate) values: Strings,
     pub(crate) cells: Vec<u32>,
     pub(crate) starts: Vec<usize>,
+    lines: Vec<u32>,
 }
 
 /// One sentence of a [`Corpus`].
@@ -44,6 +47,86 @@ pub struct Sentence<'a> {
 }
 
 impl Corpus {
+    /// Starts a corpus of a text whose lines and whose distinct strings 32 bits can count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooMany`] when the text passes 4 GiB.
+    pub(crate) fn of_text(
+        name: &str,
+        text: &str,
+        n_columns: usize,
+        separator: char,
+    ) -> Result<Self> {
+        if u32::try_from(text.len()).is_err() {
+            return Err(Error::TooMany {
+                name: name.to_owned(),
+                what: "bytes of text",
+                limit: u64::from(u32::MAX),
+                actual: text.len() as u64,
+            });
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            n_columns,
+            separator,
+            values: Strings::default(),
+            cells: Vec::new(),
+            starts: vec![0],
+            lines: Vec::new(),
+        })
+    }
+
+    /// Appends a token of line `line`, counted from 1, and returns its number of columns; without
+    /// any, nothing is appended.
+    ///
+    /// The caller sees to it that all tokens have as many columns.
+    #[inline]
+    pub(crate) fn push<'a>(
+        &mut self,
+        cells: impl IntoIterator<Item = &'a str>,
+        line: u64,
+    ) -> usize {
+        let before = self.cells.len();
+        for cell in cells {
+            self.cells.push(self.values.intern(cell));
+        }
+        let n_cells = self.cells.len() - before;
+        if n_cells > 0 {
+            self.lines.push(u32::try_from(line).expect("a text has fewer lines than bytes"));
+        }
+        n_cells
+    }
+
+    /// Ends a sentence, if there are tokens since the last one ended.
+    #[inline]
+    pub(crate) fn end_sentence(&mut self) {
+        if self.starts.last() != Some(&self.lines.len()) {
+            self.starts.push(self.lines.len());
+        }
+    }
+
+    /// Returns the corpus, or refuses it where it has no token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`].
+    pub(crate) fn finish(mut self) -> Result<Self> {
+        self.end_sentence();
+        if self.lines.is_empty() {
+            return Err(Error::Empty { name: self.name });
+        }
+        Ok(self)
+    }
+
+    /// Replaces the last column by the labels of all tokens in order.
+    pub(crate) fn set_labels<'a>(&mut self, labels: impl IntoIterator<Item = &'a str>) {
+        let last = self.n_columns - 1;
+        for (row, label) in self.cells.chunks_exact_mut(self.n_columns).zip(labels) {
+            row[last] = self.values.intern(label);
+        }
+    }
+
     /// Returns the name of the source, as it appears in errors.
     pub fn name(&self) -> &str {
         &self.name
@@ -132,6 +215,25 @@ impl Corpus {
         }
     }
 
+    /// Checks that the first `n_columns` columns can be written with characters for which `is_blank`
+    /// is true between them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cell`] for the first cell that is empty or holds such a character.
+    pub fn check_cells(&self, n_columns: usize, is_blank: fn(char) -> bool) -> Result<()> {
+        for sentence in self.sentences() {
+            for token in 0..sentence.len() {
+                let mut cells = sentence.token(token).take(n_columns);
+                if let Some(cell) = cells.find(|cell| cell.is_empty() || cell.contains(is_blank)) {
+                    let (name, cell) = (self.name.clone(), cell.to_owned());
+                    return Err(Error::Cell { name, line: sentence.line(token), cell });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the corpus in the format it is read from, a blank line after every sentence.
     ///
     /// # Errors
@@ -157,13 +259,15 @@ impl Corpus {
 
     fn select(&self, sentences: &[usize]) -> Self {
         let mut cells = Vec::new();
+        let mut lines = Vec::new();
         let mut starts = vec![0];
         for &sentence_idx in sentences {
             let tokens = self.starts[sentence_idx]..self.starts[sentence_idx + 1];
             cells.extend_from_slice(
                 &self.cells[tokens.start * self.n_columns..tokens.end * self.n_columns],
             );
-            starts.push(cells.len() / self.n_columns);
+            lines.extend_from_slice(&self.lines[tokens]);
+            starts.push(lines.len());
         }
         Self {
             name: self.name.clone(),
@@ -172,6 +276,7 @@ impl Corpus {
             values: self.values.clone(),
             cells,
             starts,
+            lines,
         }
     }
 }
@@ -205,6 +310,16 @@ impl<'a> Sentence<'a> {
     pub fn token(&self, token: usize) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
         let values = &self.corpus.values;
         self.row(token).iter().map(|&id| values.get(id))
+    }
+
+    /// Returns the line of token `token` in the source, counted from 1.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such token.
+    pub fn line(&self, token: usize) -> u64 {
+        assert!(token < self.len(), "token {token} of {}", self.len());
+        u64::from(self.corpus.lines[self.start + token])
     }
 
     /// Iterates over the labels, which are the cells of the last column.

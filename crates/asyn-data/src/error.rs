@@ -52,6 +52,38 @@ pub enum Error {
         /// The number of columns of this line.
         actual: usize,
     },
+    /// An attribute has another value than 1.
+    #[error("{name}:{line}: expected attributes without a value or with 1, found {item:?}")]
+    Value {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The attribute with its value.
+        item: String,
+    },
+    /// A cell is empty or has white space in it, which a format cannot hold.
+    #[error("{name}:{line}: expected a cell with text and without white space, found {cell:?}")]
+    Cell {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The cell.
+        cell: String,
+    },
+    /// A label is not that of a chunk in any tag scheme.
+    #[error(
+        "{name}:{line}: expected O or a letter of a tag scheme with a type, such as B-NP, found {label}"
+    )]
+    Label {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The label.
+        label: String,
+    },
     /// A file as a whole has the wrong number of columns.
     #[error("{name}: expected {expected} columns, found {actual}")]
     Columns {
@@ -74,6 +106,16 @@ pub enum Error {
         /// How many there are.
         actual: u64,
     },
+    /// A line of a CoNLL-U file is not as the format says.
+    #[error("{name}:{line}: {fault}")]
+    Conllu {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with the line.
+        fault: ConlluFault,
+    },
     /// A line of a template cannot be understood.
     #[error("{name}:{line}: {fault}")]
     Template {
@@ -91,6 +133,71 @@ pub enum Error {
         name: String,
         /// Why it is refused.
         fault: ModelFault,
+    },
+}
+
+impl Error {
+    /// Returns the same error about a text before which there are `n_lines` lines.
+    pub fn shifted(mut self, n_lines: u64) -> Self {
+        match &mut self {
+            Self::Utf8 { line, .. }
+            | Self::Ragged { line, .. }
+            | Self::Conllu { line, .. }
+            | Self::Value { line, .. }
+            | Self::Cell { line, .. }
+            | Self::Label { line, .. } => *line += n_lines,
+            _ => {}
+        }
+        self
+    }
+}
+
+/// What is wrong with one line of a CoNLL-U file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConlluFault {
+    /// A line has more or fewer fields than the format.
+    #[error("expected {expected} fields with tabs between them, found {actual}")]
+    Fields {
+        /// The number of fields of the format.
+        expected: usize,
+        /// The number of fields of the line.
+        actual: usize,
+    },
+    /// A field holds nothing.
+    #[error("expected _ where field {field} is empty")]
+    EmptyField {
+        /// The field, counted from 1.
+        field: usize,
+    },
+    /// The first field is not a number of any kind.
+    #[error("expected a number such as 3, 3-4 or 3.1, found {0:?}")]
+    Number(String),
+    /// A word or an empty node has another number than the next.
+    #[error("expected number {expected}, found {actual}")]
+    Order {
+        /// The next number.
+        expected: String,
+        /// The number of the line.
+        actual: String,
+    },
+    /// A range does not begin at the next word, ends before it begins, or overlaps another.
+    #[error(
+        "expected a range that begins at word {expected}, ends later and overlaps no other, found {range}"
+    )]
+    Range {
+        /// The range.
+        range: String,
+        /// The number of the next word.
+        expected: u32,
+    },
+    /// A range ends behind the last word of its sentence.
+    #[error("the range ends at word {end}, and its sentence has {n_words}")]
+    RangeEnd {
+        /// Where the range ends.
+        end: u32,
+        /// The number of words of the sentence.
+        n_words: u32,
     },
 }
 

@@ -3,8 +3,11 @@
 //! | Type                          | What it is                                                     |
 //! | ----------------------------- | -------------------------------------------------------------- |
 //! | [`Corpus`], [`Sentence`]      | tokens in columns, from [`read_columns`] or [`open_columns`]   |
+//! | [`Format`]                    | the formats that a corpus can be read from                     |
+//! | [`Conllu`]                    | CoNLL-U without loss, its fields as columns                    |
 //! | [`Template`]                  | the template language of CRF++, with a lint                    |
 //! | [`Encoder`], [`Encoded`]      | the frozen vocabulary, and a sentence as attribute ids         |
+//! | [`Scheme`]                    | IOB1, IOB2, IOBES, BILOU and BMES, with repairs                |
 //! | [`conlleval::Counts`]         | chunk scores as the classic scorer computes and prints them    |
 //! | [`planted::chunking`]         | corpora whose best possible score is known                     |
 //! | [`ModelFile`]                 | tensors, bytes and strings in one checked safetensors file     |
@@ -46,22 +49,32 @@
 //! the weights of a model mean.
 
 pub mod conlleval;
+mod conllu;
 mod corpus;
+mod crfsuite;
 mod encoder;
 mod error;
+mod format;
 mod model_file;
 mod parallel;
 pub mod planted;
 mod random;
 mod reader;
+mod scheme;
+mod segmented;
 mod strings;
 mod template;
 
+pub use conllu::{Conllu, Field, write_conllu};
 pub use corpus::{Corpus, Sentence};
+pub use crfsuite::{read_attributes, write_attributes};
 pub use encoder::{
     EncodeScratch, Encoded, EncodedCorpus, Encoder, UNKNOWN_LABEL, VocabularyOptions,
 };
-pub use error::{Error, ModelFault, Result, TemplateFault};
+pub use error::{ConlluFault, Error, ModelFault, Result, TemplateFault};
+pub use format::{Format, FormatOptions};
 pub use model_file::{MODEL_VERSION, ModelFile, Tensor};
 pub use reader::{open_columns, read_columns};
+pub use scheme::{Repair, Scheme};
+pub use segmented::{join_words, read_plain, read_segmented, write_plain, write_segmented};
 pub use template::{MAX_ROW, Template, Warning};

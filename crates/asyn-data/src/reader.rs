@@ -16,10 +16,12 @@ use flate2::read::MultiGzDecoder;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::strings::Strings;
 
 /// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// What some editors put before a text.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads a column file from its path, or standard input where the path is `-`.
 ///
@@ -27,13 +29,20 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 ///
 /// As [`read_columns`], and [`Error::Io`] when the file cannot be opened.
 pub fn open_columns(path: impl AsRef<Path>) -> Result<Corpus> {
-    let path = path.as_ref();
+    open(path.as_ref(), |name, input| read_columns(name, input))
+}
+
+/// Opens a file, or standard input where the path is `-`, and reads it with `read`.
+pub(crate) fn open<T>(
+    path: &Path,
+    read: impl FnOnce(&str, &mut dyn BufRead) -> Result<T>,
+) -> Result<T> {
     if path == Path::new("-") {
-        return read_columns("standard input", io::stdin().lock());
+        return read("standard input", &mut io::stdin().lock());
     }
     let name = path.display().to_string();
     match File::open(path) {
-        Ok(file) => read_columns(&name, BufReader::new(file)),
+        Ok(file) => read(&name, &mut BufReader::new(file)),
         Err(source) => Err(Error::Io { action: "open", name, source }),
     }
 }
@@ -46,12 +55,21 @@ pub fn open_columns(path: impl AsRef<Path>) -> Result<Corpus> {
 /// not text, [`Error::Ragged`] when a line has another width than the first, [`Error::Empty`] when
 /// there is no token, and [`Error::TooMany`] when the text passes 4 GiB.
 pub fn read_columns(name: &str, input: impl BufRead) -> Result<Corpus> {
+    let text = read_text(name, input)?;
+    parse(name, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text))
+}
+
+/// Reads a text, which may be gzipped, with the byte order mark if it has one.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::Gzip`] and [`Error::Utf8`].
+pub(crate) fn read_text(name: &str, input: impl BufRead) -> Result<String> {
     let bytes = read_bytes(name, input)?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| Error::Utf8 {
+    String::from_utf8(bytes).map_err(|error| Error::Utf8 {
         name: name.to_owned(),
-        line: line_of(&bytes, error.valid_up_to()),
-    })?;
-    parse(name, text.strip_prefix('\u{feff}').unwrap_or(text))
+        line: line_of(error.as_bytes(), error.utf8_error().valid_up_to()),
+    })
 }
 
 fn read_bytes(name: &str, mut input: impl BufRead) -> Result<Vec<u8>> {
@@ -72,37 +90,13 @@ fn read_bytes(name: &str, mut input: impl BufRead) -> Result<Vec<u8>> {
 }
 
 fn parse(name: &str, text: &str) -> Result<Corpus> {
-    if u32::try_from(text.len()).is_err() {
-        return Err(Error::TooMany {
-            name: name.to_owned(),
-            what: "bytes of text",
-            limit: u64::from(u32::MAX),
-            actual: text.len() as u64,
-        });
-    }
-    let mut corpus = Corpus {
-        name: name.to_owned(),
-        n_columns: 0,
-        separator: ' ',
-        values: Strings::default(),
-        cells: Vec::new(),
-        starts: vec![0],
-    };
-    let mut n_tokens = 0;
+    let mut corpus = Corpus::of_text(name, text, 0, ' ')?;
     for (line, number) in text.lines().zip(1_u64..) {
-        let before = corpus.cells.len();
         // `lines` leaves the carriage return of a last line without a line feed.
-        for cell in cells(line.strip_suffix('\r').unwrap_or(line)) {
-            corpus.cells.push(corpus.values.intern(cell));
-        }
-        let n_columns = corpus.cells.len() - before;
+        let n_columns = corpus.push(cells(line.strip_suffix('\r').unwrap_or(line)), number);
         if n_columns == 0 {
-            if corpus.starts.last() != Some(&n_tokens) {
-                corpus.starts.push(n_tokens);
-            }
-            continue;
-        }
-        if n_tokens == 0 {
+            corpus.end_sentence();
+        } else if corpus.n_columns == 0 {
             corpus.n_columns = n_columns;
             corpus.separator = separator(line);
         } else if n_columns != corpus.n_columns {
@@ -113,15 +107,8 @@ fn parse(name: &str, text: &str) -> Result<Corpus> {
                 actual: n_columns,
             });
         }
-        n_tokens += 1;
     }
-    if n_tokens == 0 {
-        return Err(Error::Empty { name: name.to_owned() });
-    }
-    if corpus.starts.last() != Some(&n_tokens) {
-        corpus.starts.push(n_tokens);
-    }
-    Ok(corpus)
+    corpus.finish()
 }
 
 /// Iterates over the cells of a line: what lies between runs of spaces and tabs.

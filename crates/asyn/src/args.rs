@@ -10,6 +10,7 @@ use crate::choice::{
     Delay, InstrumentsChoice, ReadChoice, Replication, SamplingChoice, ScheduleChoice,
     SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
+use crate::convert::ConvertArgs;
 use crate::settings::in_words;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.
@@ -44,6 +45,8 @@ pub(crate) enum Verb {
     Tag(TagArgs),
     /// Scores the last two columns of a file, gold and predicted, as conlleval does.
     Eval(EvalArgs),
+    /// Converts a corpus between formats, and its labels between tag schemes.
+    Convert(ConvertArgs),
     /// Says what a model is, how it was trained, and its scores.
     Info(InfoArgs),
     /// Writes a corpus whose best possible score is known.

@@ -114,16 +114,11 @@ impl Iterator for Blocks {
 impl Block {
     /// Reads the columns; nothing where all lines are blank.
     pub(crate) fn parse(&self, name: &str) -> Result<Option<Corpus>, Error> {
-        let shift = self.line - 1;
         match read_columns(name, &self.bytes[..]) {
             Ok(corpus) => Ok(Some(corpus)),
             Err(Error::Empty { .. }) => Ok(None),
             // Lines were counted from the start of the block.
-            Err(Error::Ragged { name, line, expected, actual }) => {
-                Err(Error::Ragged { name, line: line + shift, expected, actual })
-            }
-            Err(Error::Utf8 { name, line }) => Err(Error::Utf8 { name, line: line + shift }),
-            Err(error) => Err(error),
+            Err(error) => Err(error.shifted(self.line - 1)),
         }
     }
 }

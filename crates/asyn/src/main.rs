@@ -8,12 +8,14 @@
 mod args;
 mod checkpoint;
 mod choice;
+mod convert;
 mod corpus_blocks;
 mod defaults;
 mod doctor;
 mod eval;
 mod event;
 mod failure;
+mod format;
 mod generate;
 mod info;
 mod interrupt;
@@ -65,6 +67,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
         Verb::Doctor(DoctorVerb::Async(args)) => doctor::run(args, talk),
         Verb::Tag(args) => tag::run(args, talk),
         Verb::Eval(args) => eval::run(args),
+        Verb::Convert(args) => convert::run(args, talk),
         Verb::Info(args) => info::run(args),
         Verb::Gen(GenVerb::Chunking(args)) => generate::run(args, talk),
     }

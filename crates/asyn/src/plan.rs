@@ -114,11 +114,13 @@ fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Failure> {
     Ok((kept, Some(held_out)))
 }
 
-fn default_template(corpus: &Corpus) -> String {
+/// Returns the template for data of so many columns where none is named.
+pub(crate) fn default_template(corpus: &Corpus) -> String {
     if corpus.n_columns() == 2 { "word" } else { "chunking" }.to_owned()
 }
 
-fn find_template(name: &str) -> Result<Template, Failure> {
+/// Returns a template by its name, or out of a file.
+pub(crate) fn find_template(name: &str) -> Result<Template, Failure> {
     if let Some(template) = Template::builtin(name) {
         return Ok(template);
     }

@@ -1,6 +1,7 @@
 //! The command as users meet it: every test runs the binary.
 
 mod bad_input;
+mod convert;
 mod microscope;
 mod place;
 mod replay;
