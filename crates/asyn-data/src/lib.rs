@@ -6,6 +6,9 @@
 //! | [`Template`]                  | the template language of CRF++, with a lint                    |
 //! | [`Encoder`], [`Encoded`]      | the frozen vocabulary, and a sentence as attribute ids         |
 //! | [`conlleval::Counts`]         | chunk scores as the classic scorer computes and prints them    |
+//! | [`spans::Counts`]             | scores of spans in any of the tag schemes                      |
+//! | [`sighan::Counts`]            | word scores, in and out of vocabulary                          |
+//! | [`Bootstrap`]                 | how sure a score is, and a difference between two              |
 //! | [`planted::chunking`]         | corpora whose best possible score is known                     |
 //! | [`ModelFile`]                 | tensors, bytes and strings in one checked safetensors file     |
 //!
@@ -45,6 +48,7 @@
 //! any number of threads. The crate prints nothing, and knows nothing of what
 //! the weights of a model mean.
 
+mod bootstrap;
 pub mod conlleval;
 mod corpus;
 mod encoder;
@@ -54,9 +58,12 @@ mod parallel;
 pub mod planted;
 mod random;
 mod reader;
+pub mod sighan;
+pub mod spans;
 mod strings;
 mod template;
 
+pub use bootstrap::{Bootstrap, Comparison, Interval};
 pub use corpus::{Corpus, Sentence};
 pub use encoder::{
     EncodeScratch, Encoded, EncodedCorpus, Encoder, UNKNOWN_LABEL, VocabularyOptions,
