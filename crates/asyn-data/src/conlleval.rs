@@ -100,6 +100,8 @@ struct State {
     predicted: Tag,
     /// Whether a gold and a predicted chunk of one type began together and both go on.
     is_correct: bool,
+    /// The chunks of the sentence so far.
+    chunks: Chunks,
 }
 
 impl Chunks {
@@ -119,7 +121,8 @@ impl Chunks {
         if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 }
     }
 
-    fn add(&mut self, other: Self) {
+    /// Adds what another count has.
+    pub fn add(&mut self, other: Self) {
         self.gold += other.gold;
         self.predicted += other.predicted;
         self.correct += other.correct;
@@ -181,7 +184,7 @@ impl Counts {
         counts
     }
 
-    /// Adds a sentence given as tags.
+    /// Adds a sentence given as tags, and returns its own chunks.
     ///
     /// # Panics
     ///
@@ -190,7 +193,7 @@ impl Counts {
         &mut self,
         gold: impl IntoIterator<Item = &'a str>,
         predicted: impl IntoIterator<Item = &'a str>,
-    ) {
+    ) -> Chunks {
         let mut state = self.state();
         let mut predicted = predicted.into_iter();
         for gold in gold {
@@ -200,6 +203,7 @@ impl Counts {
         }
         assert!(predicted.next().is_none(), "every predicted tag has a gold one");
         self.end(&mut state);
+        state.chunks
     }
 
     /// Adds a sentence given as label ids, for counts that were made [`with_labels`](Self::with_labels).
@@ -276,7 +280,7 @@ impl Counts {
     /// Returns the state before a sentence.
     fn state(&mut self) -> State {
         let outside = self.tag("O");
-        State { gold: outside, predicted: outside, is_correct: false }
+        State { gold: outside, predicted: outside, is_correct: false, chunks: Chunks::default() }
     }
 
     fn token(&mut self, state: &mut State, gold: Tag, predicted: Tag) {
@@ -297,6 +301,7 @@ impl Counts {
         if state.is_correct {
             if gold_ends && predicted_ends {
                 self.chunks[state.gold.kind as usize].correct += 1;
+                state.chunks.correct += 1;
             }
             let both_go_on = !gold_ends && !predicted_ends;
             state.is_correct = both_go_on && gold.kind == predicted.kind;
@@ -305,9 +310,11 @@ impl Counts {
         let predicted_begins = begins(state.predicted, predicted);
         if gold_begins {
             self.chunks[gold.kind as usize].gold += 1;
+            state.chunks.gold += 1;
         }
         if predicted_begins {
             self.chunks[predicted.kind as usize].predicted += 1;
+            state.chunks.predicted += 1;
         }
         state.is_correct |= gold_begins && predicted_begins && gold.kind == predicted.kind;
         state.gold = gold;
@@ -347,14 +354,14 @@ fn begins(last: Tag, next: Tag) -> bool {
         )
 }
 
-fn percent(part: u64, whole: u64) -> f64 {
+pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         return 0.0;
     }
     100.0 * part as f64 / whole as f64
 }
 
-fn write_rates(f: &mut fmt::Formatter<'_>, chunks: &Chunks) -> fmt::Result {
+pub(crate) fn write_rates(f: &mut fmt::Formatter<'_>, chunks: &Chunks) -> fmt::Result {
     let (precision, recall, f1) = (chunks.precision(), chunks.recall(), chunks.f1());
     write!(f, "precision: {precision:6.2}%; recall: {recall:6.2}%; FB1: {f1:6.2}")
 }
@@ -393,13 +400,15 @@ mod tests {
         let predicted = [["B-NP", "I-NP", "B-VP", "O"], ["I-PP", "I-NP", "O", "B-VP"]];
         let mut whole = Counts::default();
         let mut merged = Counts::default();
+        let mut sum = Chunks::default();
         for predicted in predicted {
-            whole.add(GOLD, predicted);
+            sum.add(whole.add(GOLD, predicted));
             let mut part = Counts::default();
             part.add(GOLD, predicted);
             merged.merge(&part);
         }
         assert_eq!(merged.score(), whole.score());
+        assert_eq!(sum, whole.score().overall);
     }
 
     #[test]

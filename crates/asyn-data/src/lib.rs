@@ -9,6 +9,9 @@
 //! | [`Encoder`], [`Encoded`]      | the frozen vocabulary, and a sentence as attribute ids         |
 //! | [`Scheme`]                    | IOB1, IOB2, IOBES, BILOU and BMES, with repairs                |
 //! | [`conlleval::Counts`]         | chunk scores as the classic scorer computes and prints them    |
+//! | [`spans::Counts`]             | scores of spans in any of the tag schemes                      |
+//! | [`sighan::Counts`]            | word scores, in and out of vocabulary                          |
+//! | [`Bootstrap`]                 | how sure a score is, and a difference between two              |
 //! | [`planted::chunking`]         | corpora whose best possible score is known                     |
 //! | [`ModelFile`]                 | tensors, bytes and strings in one checked safetensors file     |
 //!
@@ -48,6 +51,7 @@
 //! any number of threads. The crate prints nothing, and knows nothing of what
 //! the weights of a model mean.
 
+mod bootstrap;
 pub mod conlleval;
 mod conllu;
 mod corpus;
@@ -62,9 +66,12 @@ mod random;
 mod reader;
 mod scheme;
 mod segmented;
+pub mod sighan;
+pub mod spans;
 mod strings;
 mod template;
 
+pub use bootstrap::{Bootstrap, Comparison, Interval};
 pub use conllu::{Conllu, Field, write_conllu};
 pub use corpus::{Corpus, Sentence};
 pub use crfsuite::{read_attributes, write_attributes};

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::choice::{
     Delay, InstrumentsChoice, ReadChoice, Replication, SamplingChoice, ScheduleChoice,
-    SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
+    ScorerChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::convert::ConvertArgs;
 use crate::settings::in_words;
@@ -43,7 +43,7 @@ pub(crate) enum Verb {
     Doctor(DoctorVerb),
     /// Labels a column file with a model.
     Tag(TagArgs),
-    /// Scores the last two columns of a file, gold and predicted, as conlleval does.
+    /// Scores what was predicted: chunks, spans, words or tokens; or compares two systems.
     Eval(EvalArgs),
     /// Converts a corpus between formats, and its labels between tag schemes.
     Convert(ConvertArgs),
@@ -305,16 +305,37 @@ pub(crate) struct TagArgs {
 #[command(after_help = "\
 Examples:
   asyn tag -m chunker.safetensors test.txt | asyn eval
-  asyn eval tagged.txt --json
-  asyn eval tagged.txt --min-f1 93")]
+  asyn eval tagged.txt --ci --json
+  asyn eval tagged.txt --min-f1 93
+  asyn eval --compare before.txt after.txt
+  asyn eval --scorer sighan --gold gold.txt --train-words train.txt segmented.txt")]
 pub(crate) struct EvalArgs {
-    /// Column file; - or nothing for standard input.
+    /// Column file, its last two columns gold and predicted; - or nothing for standard input.
     #[arg(value_name = "FILE", default_value = "-")]
     pub(crate) file: PathBuf,
+    /// What is counted as correct.
+    #[arg(long, value_enum, value_name = "SCORER", default_value = "conlleval")]
+    pub(crate) scorer: ScorerChoice,
     /// Prints one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Ends with status 3 if F1 is below this, in percent.
+    /// Adds the interval that holds the score with a confidence of 95 %.
+    #[arg(long)]
+    pub(crate) ci: bool,
+    /// Says how B differs from A, and whether that can be chance.
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["file", "ci", "min_f1"])]
+    pub(crate) compare: Vec<PathBuf>,
+    /// Seed of the sentences that are drawn for --ci and --compare.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Gold words; FILE is then segmented text too, a sentence a line. Only with --scorer sighan.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gold: Option<PathBuf>,
+    /// Words of the training data, segmented text or a list, for recall in and out of vocabulary.
+    /// Only with --scorer sighan.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) train_words: Option<PathBuf>,
+    /// Ends with status 3 if F1, or accuracy with that scorer, is below this, in percent.
     #[arg(long, value_name = "X", value_parser = not_negative)]
     pub(crate) min_f1: Option<f64>,
 }

@@ -91,6 +91,19 @@ pub(crate) enum InstrumentsChoice {
     Full,
 }
 
+/// How a labelled file is scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScorerChoice {
+    /// Chunks, as the classic scorer counts and prints them.
+    Conlleval,
+    /// Typed spans in any tag scheme: IOB1, IOB2, IOBES, BILOU, BMES.
+    Spans,
+    /// Words of segmented text, in and out of vocabulary.
+    Sighan,
+    /// Tokens.
+    Accuracy,
+}
+
 /// How many of the most frequent rows each worker keeps a copy of; written `off` for none at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

@@ -43,9 +43,12 @@ pub(crate) enum Failure {
     /// The page of a run could not be made.
     #[error(transparent)]
     Report(#[from] asyn_report::Error),
+    /// Data that were read do not fit together.
+    #[error("{0}")]
+    Data(String),
     /// A score is below what was asked for.
-    #[error("F1 is {actual:.2}, at least {least:.2} was asked for")]
-    Score { actual: f64, least: f64 },
+    #[error("{name} is {actual:.2}, at least {least:.2} was asked for")]
+    Score { name: &'static str, actual: f64, least: f64 },
     /// The run was interrupted after everything was saved.
     #[error("{0}")]
     Stopped(String),
@@ -65,6 +68,7 @@ impl Failure {
             Self::Asyn(asyn::Error::Model(_))
             | Self::Settings { .. }
             | Self::Recording { .. }
+            | Self::Data(_)
             | Self::Strayed => DATA,
             Self::Asyn(asyn::Error::Training(error)) => match error {
                 asyn::core::Error::Setting { .. } | asyn::core::Error::Conflict { .. } => USAGE,

@@ -28,6 +28,7 @@ mod recording;
 mod replay;
 mod report;
 mod run_folder;
+mod scored;
 mod settings;
 mod tag;
 mod train;

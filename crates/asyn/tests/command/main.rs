@@ -6,5 +6,6 @@ mod microscope;
 mod place;
 mod replay;
 mod resume;
+mod scoring;
 mod tagging;
 mod training;
