@@ -164,7 +164,7 @@ pub(crate) struct AdvancedArgs {
     /// How the step size of sgd and asgd falls.
     #[arg(long, value_enum)]
     schedule: Option<ScheduleChoice>,
-    /// Factor a pass on the step size, of adf and of the exponential schedule.
+    /// Factor a pass on the step size, of adf, adf-counting and of the exponential schedule.
     #[arg(long, value_name = "X", value_parser = share)]
     decay: Option<f64>,
     /// Passes after which the inverse-time schedule has halved the step size.

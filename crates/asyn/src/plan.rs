@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
 use asyn::core::{
-    Adf, AsynGrad, Averaging, Checkpoint, Instruments, Outcome, Read, Replicas, Sampling, Schedule,
-    Serial, Sgd, Strategy, Trainer, Update, Write,
+    Adf, AdfCounting, AsynGrad, Averaging, Checkpoint, Instruments, Outcome, Read, Replicas,
+    Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
 use asyn::data::{Corpus, Encoded, Encoder, Error, Template, VocabularyOptions, open_columns};
 use asyn::models::Pieces;
@@ -182,6 +182,7 @@ impl Run<'_> {
                 self.with_update(strategy, sgd(settings, averaging))
             }
             UpdateChoice::Adf => self.with_update(strategy, adf(settings)),
+            UpdateChoice::AdfCounting => self.with_update(strategy, AdfCounting(adf(settings))),
         }
     }
 

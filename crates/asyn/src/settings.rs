@@ -189,7 +189,7 @@ impl Settings {
     /// Settles what depends on other settings.
     fn fill(&mut self) {
         let rate = match self.update {
-            UpdateChoice::Adf => defaults::ADF_RATE,
+            UpdateChoice::Adf | UpdateChoice::AdfCounting => defaults::ADF_RATE,
             UpdateChoice::Sgd | UpdateChoice::Asgd => defaults::SGD_RATE,
         };
         self.rate.get_or_insert(rate);

@@ -57,6 +57,8 @@ fn every_strategy_and_update_learns() {
         ("round-robin", "sgd"),
         ("minibatch", "asgd"),
         ("asyngrad", "asgd"),
+        ("asyngrad", "adf-counting"),
+        ("minibatch", "adf-counting"),
     ];
     for (strategy, update) in runs {
         let flags = format!("--strategy {strategy} --update {update} -t 2 --passes 4 --rich-edges");
