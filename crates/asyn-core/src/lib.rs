@@ -134,7 +134,8 @@ pub use strategy::{AsynGrad, Serial, Strategy, run_workers};
 pub use touched::Touched;
 pub use trainer::{Outcome, Trainer, TrainerBuilder};
 pub use update::{
-    Adf, AdfState, Averaging, Frequencies, Sgd, SgdState, Step, Training, Update, Window,
+    Adf, AdfCounting, AdfCountingState, AdfState, Averaging, Frequencies, Sgd, SgdState, Step,
+    Training, Update, Window,
 };
 pub use worker::{Read, Worker, Write};
 

@@ -314,6 +314,9 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         self.drawn = self.claimed.start..end;
         self.claimed.start = end;
         let ticket = self.ticket();
+        if self.segment.update.counts_uses() {
+            self.count_uses(ticket);
+        }
         let is_sampled =
             self.gauge.as_mut().is_some_and(|(gauge, _)| gauge.draw(self.segment.seed, ticket));
         if is_sampled || self.worker.reads_snapshot() {
@@ -429,6 +432,18 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             }
         }
         !self.segment.is_stopped()
+    }
+
+    /// Tells the update rule what each example of the step uses.
+    fn count_uses(&mut self, first_ticket: u64) {
+        let segment = self.segment;
+        for (ticket, id) in (first_ticket..).zip(&segment.order[self.drawn.clone()]) {
+            let id = std::slice::from_ref(id);
+            let batch = Batch::new(segment.pass, segment.seed, id, segment.examples);
+            self.touched.clear();
+            segment.model.touched(&batch, self.workspace, self.touched);
+            segment.update.count(segment.state, ticket, self.touched);
+        }
     }
 
     fn apply(&mut self) {

@@ -7,8 +7,8 @@ mod tasks;
 use std::ops::ControlFlow;
 
 use asyn_core::{
-    Adf, Averaging, Checkpoint, Error, Event, Model, Outcome, Read, Replicas, Sampling, Schedule,
-    Serial, Sgd, SharedWeights, Trainer, TrainerBuilder, Update,
+    Adf, AdfCounting, Averaging, Checkpoint, Error, Event, Model, Outcome, Read, Replicas,
+    Sampling, Schedule, Serial, Sgd, SharedWeights, Trainer, TrainerBuilder, Update,
 };
 use asyn_testing::{Click, Logistic, separable_clicks};
 use tasks::bits;
@@ -134,6 +134,11 @@ fn a_small_scale_goes_on_bit_for_bit() {
 #[test]
 fn adf_goes_on_bit_for_bit() {
     check(Adf { l2: 0.5, factor: 0.9, ..Adf::default() });
+}
+
+#[test]
+fn adf_with_counts_goes_on_bit_for_bit() {
+    check(AdfCounting(Adf { l2: 0.5, factor: 0.9, ..Adf::default() }));
 }
 
 #[test]

@@ -1,12 +1,17 @@
-//! The closed form of ADF is its recurrence.
+//! ADF follows its recurrence, in closed form and with counts.
 // Thousands of steps of safe arithmetic, which Miri would take minutes for.
 #![cfg(not(miri))]
 
 mod tasks;
 
-use asyn_core::{Adf, Averaging, Model, Schedule, Sgd, SharedWeights, Trainer, Update};
+use std::ops::ControlFlow;
+
+use asyn_core::{
+    Adf, AdfCounting, Averaging, Event, Model, Schedule, Serial, Sgd, SharedWeights, Trainer,
+    TrainerBuilder, Update,
+};
 use asyn_testing::{Logistic, separable_clicks};
-use tasks::{Noted, Plane, Slope, assert_close, trace};
+use tasks::{Noted, Plane, Slope, assert_close, bits, trace};
 
 const N: usize = 100;
 const ROWS: usize = 4;
@@ -27,10 +32,10 @@ fn share(row: usize) -> f64 {
 
 /// Trains one example a segment; each step adds the negative step size to the rows it uses.
 #[track_caller]
-fn compare(adf: Adf, counts_in_windows: bool) {
+fn compare(update: impl Update, adf: Adf, counts_in_windows: bool) {
     let passes = 3;
     let model = Noted::new(Plane::new(ROWS));
-    let trainer = Trainer::builder().update(adf).passes(passes).segment_len(1).build().unwrap();
+    let trainer = Trainer::builder().update(update).passes(passes).segment_len(1).build().unwrap();
     let mut weights = model.model.filled(0.0);
     let trace = trace(&trainer, &model, &slopes(), &mut weights);
 
@@ -66,13 +71,68 @@ fn compare(adf: Adf, counts_in_windows: bool) {
 #[test]
 fn step_sizes_follow_the_windowed_recurrence() {
     let adf = Adf { rate: 0.1, alpha: 0.995, beta: 0.6, windows: 10, factor: 1.0, l2: 0.0 };
-    compare(adf, false);
-    compare(Adf { windows: 4, factor: 0.5, beta: 0.9, ..adf }, false);
+    compare(adf, adf, false);
+    let other = Adf { windows: 4, factor: 0.5, beta: 0.9, ..adf };
+    compare(other, other, false);
+    compare(AdfCounting(adf), adf, true);
+    compare(AdfCounting(other), other, true);
 }
 
 #[test]
 fn where_a_window_is_a_pass_the_share_is_what_the_window_counts() {
-    compare(Adf { windows: 1, l2: 0.0, ..Adf::default() }, true);
+    let adf = Adf { windows: 1, l2: 0.0, ..Adf::default() };
+    compare(adf, adf, true);
+}
+
+#[test]
+fn counts_do_not_depend_on_segments_batches_or_skipped_writes() {
+    let clicks = separable_clicks(500, 40, 8);
+    let model = Logistic::new(40);
+    let builder = || Trainer::builder().update(AdfCounting(Adf::default())).passes(2);
+    let run = |builder: TrainerBuilder<Serial, AdfCounting>| {
+        let mut weights = model.initial_weights(1);
+        let mut scalars = Vec::new();
+        let mut observer = |event: Event<'_, '_>| {
+            if let Event::PassEnded { quiet, .. } = event {
+                scalars = quiet.checkpoint().scalars;
+            }
+            ControlFlow::Continue(())
+        };
+        builder.build().unwrap().fit(&model, &clicks, &mut weights, &mut observer).unwrap();
+        (bits(&weights), scalars)
+    };
+    let whole = run(builder());
+    assert_eq!(run(builder().segment_len(7)), whole);
+    // Weights differ, what was counted does not.
+    assert_eq!(run(builder().sparse_threshold(0.5)).1, whole.1);
+    assert_eq!(run(builder().accumulate(8)).1, whole.1);
+}
+
+#[test]
+fn what_is_used_twice_in_an_example_counts_once() {
+    let twice: Vec<Slope> = (0..N).map(|_| Slope { rows: vec![0, 0, 1], slope: 1.0 }).collect();
+    let model = Plane::new(2);
+    let mut weights = model.filled(0.0);
+    let adf = Adf { rate: 1.0, l2: 0.0, ..Adf::default() };
+    let trainer = Trainer::builder().update(AdfCounting(adf)).passes(1).build().unwrap();
+    trainer.fit(&model, &twice, &mut weights, &mut ()).unwrap();
+    let trained = model.weights(&weights);
+    assert_close(&trained[..1], &[2.0 * f64::from(trained[1])], 1e-6, "twice the steps");
+}
+
+#[test]
+fn each_window_but_the_last_shrinks_every_row() {
+    let flat_land: Vec<Slope> = slopes().into_iter().map(|s| Slope { slope: 0.0, ..s }).collect();
+    let adf = Adf { rate: 0.1, alpha: 1.0, beta: 0.5, windows: 2, factor: 1.0, l2: 2.0 };
+    let model = Plane::new(ROWS);
+    let mut weights = model.filled(1.0);
+    let trainer = Trainer::builder().update(AdfCounting(adf)).passes(2).build().unwrap();
+    trainer.fit(&model, &flat_land, &mut weights, &mut ()).unwrap();
+    let trained = model.weights(&weights);
+    // Row 0 is used by every example, so its step size halves; that of row 3 stays.
+    let shrunk = |rates: [f64; 3]| rates.iter().map(|rate| 1.0 - rate * 2.0 / 2.0).product();
+    let expected = [shrunk([0.05, 0.025, 0.0125]), shrunk([0.1; 3])];
+    assert_close(&[trained[0], trained[3]], &expected, 1e-6, "after two passes");
 }
 
 fn train(update: impl Update, clicks: &[asyn_testing::Click]) -> SharedWeights {

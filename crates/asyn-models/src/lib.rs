@@ -11,5 +11,5 @@ mod crf;
 mod error;
 mod kernel;
 
-pub use crf::{Crf, CrfShape, CrfWorkspace, Marginals};
+pub use crf::{Crf, CrfShape, CrfWorkspace, Marginals, Pieces};
 pub use error::{Error, Result};

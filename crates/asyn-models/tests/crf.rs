@@ -18,6 +18,7 @@ use asyn_testing::gradient_of;
 
 use reference::{N_ATTRIBUTES, gold, sentence};
 
+mod pieces;
 mod reference;
 
 /// A model of the given shape with random weights of about `size`.

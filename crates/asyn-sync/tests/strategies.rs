@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use asyn_core::{
-    Adf, AsynGrad, Averaging, Model, Read, Replicas, Schedule, Serial, Sgd, SharedWeights,
-    Strategy, Trainer, Update, Worker, Write,
+    Adf, AdfCounting, AsynGrad, Averaging, Model, Read, Replicas, Schedule, Serial, Sgd,
+    SharedWeights, Strategy, Trainer, Update, Worker, Write,
 };
 use asyn_sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
 use asyn_testing::{Click, Logistic, separable_clicks};
@@ -87,6 +87,7 @@ macro_rules! for_each_update {
         $check(sgd(), "sgd");
         $check(Sgd { averaging: Averaging::FromPass(2), ..sgd() }, "asgd");
         $check(Adf { rate: 0.3, ..Adf::default() }, "adf");
+        $check(AdfCounting(Adf { rate: 0.3, ..Adf::default() }), "adf-counting");
     };
 }
 

@@ -1,6 +1,6 @@
 //! What was typed, and whether it can be understood; `settings` and `plan` say what it means.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -126,6 +126,13 @@ pub(crate) struct CrfArgs {
     /// How often an attribute must occur to be rich.
     #[arg(long, value_name = "N")]
     pub(crate) edge_min_freq: Option<u32>,
+    /// Cuts sentences into pieces of about N tokens for training, anew in each pass: structure
+    /// regularisation.
+    #[arg(long, value_name = "N", conflicts_with = "sr_pieces")]
+    sr_length: Option<NonZeroU32>,
+    /// Cuts sentences into N pieces instead.
+    #[arg(long, value_name = "N")]
+    sr_pieces: Option<NonZeroU32>,
     /// Keeps one type of chunk, such as NP; the others become O.
     #[arg(long, value_name = "TYPE")]
     pub(crate) only_type: Option<String>,
@@ -160,7 +167,7 @@ pub(crate) struct AdvancedArgs {
     /// How the step size of sgd and asgd falls.
     #[arg(long, value_enum)]
     schedule: Option<ScheduleChoice>,
-    /// Factor a pass on the step size, of adf and of the exponential schedule.
+    /// Factor a pass on the step size, of adf, adf-counting and of the exponential schedule.
     #[arg(long, value_name = "X", value_parser = share)]
     decay: Option<f64>,
     /// Passes after which the inverse-time schedule has halved the step size.

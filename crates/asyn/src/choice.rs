@@ -33,8 +33,10 @@ pub(crate) enum UpdateChoice {
     Sgd,
     /// Averaged stochastic gradient descent.
     Asgd,
-    /// Step sizes that adapt to the frequency of features.
+    /// Step sizes that adapt to the frequency of features in the training data.
     Adf,
+    /// The same, with the frequency counted in each window, as published.
+    AdfCounting,
 }
 
 /// How a step size falls over time.

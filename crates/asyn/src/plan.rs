@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
 use asyn::core::{
-    Adf, AsynGrad, Averaging, Checkpoint, Instruments, Outcome, Read, Replicas, Sampling, Schedule,
-    Serial, Sgd, Strategy, Trainer, Update, Write,
+    Adf, AdfCounting, AsynGrad, Averaging, Checkpoint, Instruments, Outcome, Read, Replicas,
+    Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
 use asyn::data::{Corpus, Encoded, Encoder, Error, Template, VocabularyOptions, open_columns};
+use asyn::models::Pieces;
 use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
 use asyn::{HeldOut, Tagger};
 
@@ -67,9 +68,18 @@ impl Data {
         if let (Some(held_out), Some(dev)) = (&held_out, &dev) {
             warn_of_unknown(dev.name(), held_out.unknown_labels(), talk);
         }
-        let tagger = Tagger::untrained(encoder)?;
+        let tagger = Tagger::untrained(encoder)?.with_pieces(pieces(settings));
         let encode_time = started.elapsed();
         Ok(Self { tagger, examples, held_out, n_tokens: train.n_tokens(), read_time, encode_time })
+    }
+}
+
+/// Returns how sentences are cut for training.
+fn pieces(settings: &Settings) -> Pieces {
+    match (settings.sr_length, settings.sr_pieces) {
+        (Some(length), _) => Pieces::Length(length),
+        (None, Some(number)) => Pieces::Number(number),
+        (None, None) => Pieces::Whole,
     }
 }
 
@@ -174,6 +184,7 @@ impl Run<'_> {
                 self.with_update(strategy, sgd(settings, averaging))
             }
             UpdateChoice::Adf => self.with_update(strategy, adf(settings)),
+            UpdateChoice::AdfCounting => self.with_update(strategy, AdfCounting(adf(settings))),
         }
     }
 

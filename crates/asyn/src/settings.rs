@@ -5,7 +5,7 @@
 //! the other is one loop; [`Settings`] then gives the keys their types.
 
 use std::fs;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -45,6 +45,10 @@ pub(crate) struct Settings {
     pub(crate) min_freq: u32,
     pub(crate) rich_edges: bool,
     pub(crate) edge_min_freq: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sr_length: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sr_pieces: Option<NonZeroU32>,
     pub(crate) strategy: StrategyChoice,
     pub(crate) threads: NonZeroUsize,
     pub(crate) passes: u32,
@@ -95,6 +99,8 @@ impl Default for Settings {
             min_freq: defaults::MIN_FREQ,
             rich_edges: false,
             edge_min_freq: defaults::EDGE_MIN_FREQ,
+            sr_length: None,
+            sr_pieces: None,
             strategy: StrategyChoice::Asyngrad,
             threads: all_cores(),
             passes: defaults::PASSES,
@@ -183,7 +189,7 @@ impl Settings {
     /// Settles what depends on other settings.
     fn fill(&mut self) {
         let rate = match self.update {
-            UpdateChoice::Adf => defaults::ADF_RATE,
+            UpdateChoice::Adf | UpdateChoice::AdfCounting => defaults::ADF_RATE,
             UpdateChoice::Sgd | UpdateChoice::Asgd => defaults::SGD_RATE,
         };
         self.rate.get_or_insert(rate);

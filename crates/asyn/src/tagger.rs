@@ -15,7 +15,7 @@ use asyn_core::{
     Checkpoint, Layout, Model, Observer, Outcome, Shape, SharedWeights, Strategy, Trainer, Update,
 };
 use asyn_data::{Encoded, Encoder, ModelFault, ModelFile, Tensor};
-use asyn_models::{Crf, CrfShape};
+use asyn_models::{Crf, CrfShape, Pieces};
 
 use crate::error::Result;
 use crate::labeller::Labeller;
@@ -49,6 +49,12 @@ impl Tagger {
         })?;
         let weights = SharedWeights::zeroed(crf.layout().len());
         Ok(Self { encoder, crf, weights })
+    }
+
+    /// Cuts sentences for training: structure regularisation. Labelling never cuts.
+    #[must_use]
+    pub fn with_pieces(self, pieces: Pieces) -> Self {
+        Self { crf: self.crf.with_pieces(pieces), ..self }
     }
 
     /// Trains on examples of this tagger's encoder.

@@ -134,8 +134,10 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
     pub(super) fn segment(&mut self, order: &[u32]) -> Result<()> {
         let started = Instant::now();
         let trainer = self.trainer;
-        let end = (self.done + trainer.segment_len).min(order.len());
         let first_ticket = u64::from(self.pass) * order.len() as u64 + self.done as u64;
+        let left = trainer.update.window_end(&self.state, first_ticket) - first_ticket;
+        let len = trainer.segment_len.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let end = self.done.saturating_add(len).min(order.len());
         let window = Window { first_ticket, n_examples: end - self.done };
         trainer.update.between(&mut self.state, &window, self.weights);
         if let Some(balance) = &mut self.balance {

@@ -89,16 +89,21 @@ struct Class {
 
 /// A step size, and the shrinkage that goes with it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Rate {
-    rate: Real,
-    /// `γ λ / n`.
-    shrink: Real,
+pub(super) struct Rate {
+    pub(super) rate: Real,
+    /// What a block loses at each use, as a share: `γ λ / n` in [`Adf`].
+    pub(super) shrink: Real,
 }
 
 impl Adf {
     /// Returns the number of the window in which `ticket` falls.
-    fn window(&self, ticket: u64, n_examples: u64) -> u64 {
+    pub(super) fn window(&self, ticket: u64, n_examples: u64) -> u64 {
         ticket * u64::from(self.windows) / n_examples
+    }
+
+    /// Returns the first ticket of a window.
+    pub(super) fn window_start(&self, window: u64, n_examples: u64) -> u64 {
+        (window * n_examples).div_ceil(u64::from(self.windows))
     }
 
     #[allow(
@@ -173,6 +178,50 @@ fn classify(frequencies: &Frequencies, n_examples: usize) -> (Vec<u16>, Vec<Clas
     (class_of, classes)
 }
 
+/// Applies a gradient with a step size for each block: `rates_of` returns those of the rows of a
+/// tensor, or that of a whole tensor as of its row 0.
+#[inline(always)]
+pub(super) fn apply_rates<R: Fn(u32) -> Rate>(
+    step: &Step,
+    gradient: &Gradient,
+    worker: &mut Worker<'_>,
+    rates_of: impl Fn(TensorId) -> R,
+) {
+    worker.with_scratch(|worker, keep, rate| {
+        for spreads in gradient.spreads() {
+            let rates = rates_of(spreads.tensor());
+            let lists = spreads.lists();
+            keep.clear();
+            rate.clear();
+            for (i, &scale) in spreads.scales().iter().enumerate() {
+                for &row in lists.get(i) {
+                    let block = rates(row);
+                    // A vector that stands for several skipped ones also shrinks for them.
+                    keep.push((1.0 - scale * block.shrink).max(0.0));
+                    rate.push(-scale * block.rate);
+                }
+            }
+            worker.blend_rows(0, spreads, keep, rate);
+        }
+    });
+    // Whole tensors are used in every example.
+    let whole = |tensor: TensorId| rates_of(tensor)(0);
+    if step.writes_sums {
+        #[allow(clippy::cast_precision_loss, reason = "a few examples")]
+        for sum in gradient.sums() {
+            let block = whole(sum.tensor);
+            let keep = (1.0 - block.shrink * sum.n_examples as Real).max(0.0);
+            worker.blend_whole(0, sum, keep, -block.rate);
+        }
+    }
+    for outer in gradient.outers() {
+        worker.add_outer(0, outer, -whole(outer.tensor).rate);
+    }
+    for &(tensor, index, value) in gradient.cells() {
+        worker.add_cell(0, tensor, index, -whole(tensor).rate * value);
+    }
+}
+
 impl Update for Adf {
     type State = AdfState;
 
@@ -227,39 +276,10 @@ impl Update for Adf {
 
     fn apply(&self, state: &AdfState, step: &Step, gradient: &Gradient, worker: &mut Worker<'_>) {
         let rates = state.rates(self.window(step.ticket, state.n_examples));
-        worker.with_scratch(|worker, keep, rate| {
-            for spreads in gradient.spreads() {
-                let classes = state.classes_of(spreads.tensor());
-                let lists = spreads.lists();
-                keep.clear();
-                rate.clear();
-                for (i, &scale) in spreads.scales().iter().enumerate() {
-                    for &row in lists.get(i) {
-                        let class = rates[usize::from(classes[row as usize])];
-                        // A vector that stands for several skipped ones also shrinks for them.
-                        keep.push((1.0 - scale * class.shrink).max(0.0));
-                        rate.push(-scale * class.rate);
-                    }
-                }
-                worker.blend_rows(0, spreads, keep, rate);
-            }
+        apply_rates(step, gradient, worker, |tensor| {
+            let classes = state.classes_of(tensor);
+            move |row| rates[usize::from(classes[row as usize])]
         });
-        // Whole tensors are used in every example.
-        let whole = |tensor: TensorId| rates[usize::from(state.classes_of(tensor)[0])];
-        if step.writes_sums {
-            #[allow(clippy::cast_precision_loss, reason = "a few examples")]
-            for sum in gradient.sums() {
-                let class = whole(sum.tensor);
-                let keep = (1.0 - class.shrink * sum.n_examples as Real).max(0.0);
-                worker.blend_whole(0, sum, keep, -class.rate);
-            }
-        }
-        for outer in gradient.outers() {
-            worker.add_outer(0, outer, -whole(outer.tensor).rate);
-        }
-        for &(tensor, index, value) in gradient.cells() {
-            worker.add_cell(0, tensor, index, -whole(tensor).rate * value);
-        }
     }
 
     fn readout(

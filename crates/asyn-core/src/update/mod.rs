@@ -4,16 +4,19 @@
 //! | ------- | ---------------------------------- | ------------------------------ |
 //! | [`Sgd`] | one schedule, optionally averaged  | a scale by ticket; one table if averaged |
 //! | [`Adf`] | by how often a block is used       | step sizes by frequency class  |
+//! | [`AdfCounting`] | the same, counted in each window | step size and count of each block |
 //!
 //! No rule writes a shared scalar in a step. What depends on time is tabulated
 //! from the *ticket* of an example, its number in the order of drawing, before
 //! the segment starts.
 
 mod adf;
+mod adf_counting;
 mod frequencies;
 mod sgd;
 
 pub use adf::{Adf, AdfState};
+pub use adf_counting::{AdfCounting, AdfCountingState};
 pub use frequencies::Frequencies;
 pub use sgd::{Averaging, Sgd, SgdState};
 
@@ -22,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::gradient::Gradient;
 use crate::layout::Layout;
 use crate::shared::SharedWeights;
+use crate::touched::Touched;
 use crate::worker::Worker;
 
 /// Where in a run a step stands.
@@ -97,8 +101,21 @@ pub trait Update: Sync {
     /// Puts back what [`Update::scalars`] returned.
     fn set_scalars(&self, _state: &mut Self::State, _scalars: &[f64]) {}
 
+    /// Returns before which ticket the rule needs a quiet point again, above `ticket`.
+    fn window_end(&self, _state: &Self::State, _ticket: u64) -> u64 {
+        u64::MAX
+    }
+
     /// Gets ready for the next window. The weights are quiet and may be rewritten.
     fn between(&self, state: &mut Self::State, window: &Window, weights: &mut SharedWeights);
+
+    /// Returns true if the rule wants [`Update::count`] to be called.
+    fn counts_uses(&self) -> bool {
+        false
+    }
+
+    /// Counts what the example with this ticket uses, before its gradient is computed.
+    fn count(&self, _state: &Self::State, _ticket: u64, _touched: &Touched) {}
 
     /// Gets a worker ready to compute the gradient of a step.
     fn prepare(&self, _state: &Self::State, _step: &Step, _worker: &mut Worker<'_>) {}

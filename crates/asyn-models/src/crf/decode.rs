@@ -4,6 +4,7 @@ use asyn_core::shared::Lists;
 use asyn_core::{Decode, Worker};
 use asyn_data::Encoded;
 
+use super::pieces::Piece;
 use super::{Crf, CrfWorkspace};
 
 /// The marginal probabilities of a sentence.
@@ -35,7 +36,7 @@ impl Decode for Crf {
         self.read_plain_edges(worker, workspace);
         if self.rich.is_some() {
             for token in 1..len {
-                self.sum_token_edges(worker, sentence, token, workspace);
+                self.sum_token_edges(worker, &Piece::whole(sentence), token, workspace);
                 workspace.viterbi.set_edges(token, &workspace.token_edges);
             }
         } else {
@@ -67,7 +68,7 @@ impl Crf {
         self.read_plain_edges(worker, workspace);
         let log_z = if self.rich.is_some() {
             for token in 1..len {
-                self.sum_token_edges(worker, sentence, token, workspace);
+                self.sum_token_edges(worker, &Piece::whole(sentence), token, workspace);
                 workspace.chain.set_token_edges(token, &workspace.token_edges);
             }
             workspace.chain.run_by_token(&[], |_| {})
@@ -85,7 +86,7 @@ impl Crf {
                 out.labels.extend_from_slice(&workspace.chain.node(token)[..n]);
             }
         } else {
-            let exact = self.log_space(worker, sentence, workspace);
+            let exact = self.log_space(worker, &Piece::whole(sentence), workspace);
             out.log_z = exact.log_z;
             out.labels.extend_from_slice(&exact.nodes);
         }

@@ -9,13 +9,13 @@
 //! All attributes of a token share one vector of node errors, and all its rich
 //! attributes one matrix of edge errors, so each is stored once. Weights are read
 //! while scores are summed up and at no other time: the gradient is exact at the
-//! values that were read.
+//! values that were read. A sentence that is cut is as many sentences as it has pieces.
 
-use asyn_core::shared::Lists;
 use asyn_core::{Batch, Gradient, Layout, Model, Touched, Worker};
 use asyn_data::Encoded;
 
 use super::log_space::{LogSpace, Scores};
+use super::pieces::Piece;
 use super::{Crf, CrfWorkspace};
 
 impl Model for Crf {
@@ -31,11 +31,13 @@ impl Model for Crf {
     }
 
     fn touched(&self, batch: &Batch<'_, Encoded>, _: &mut CrfWorkspace, out: &mut Touched) {
-        for sentence in batch.examples() {
+        for (&id, sentence) in batch.ids().iter().zip(batch.examples()) {
             out.add_rows(self.node, &sentence.attributes);
             if let Some(rich) = self.rich {
-                for token in 1..sentence.n_tokens() {
-                    out.add_rows(rich, self.rich_part(sentence.attributes_of(token)));
+                for piece in self.pieces.cut(sentence, batch.random(id)) {
+                    for token in 1..piece.n_tokens() {
+                        out.add_rows(rich, self.rich_part(piece.attributes_of(token)));
+                    }
                 }
             }
             out.add_whole(self.edge);
@@ -51,11 +53,13 @@ impl Model for Crf {
     ) -> f64 {
         let mut loss = 0.0;
         let mut sentences = batch.examples().chain(batch.upcoming()).peekable();
-        for _ in 0..batch.len() {
+        for &id in batch.ids() {
             let Some(sentence) = sentences.next() else { break };
-            if sentence.n_tokens() > 0 {
-                let upcoming = sentences.peek().copied();
-                loss += self.sentence_gradient(worker, sentence, upcoming, workspace, gradient);
+            let mut pieces = self.pieces.cut(sentence, batch.random(id)).peekable();
+            while let Some(piece) = pieces.next() {
+                let upcoming = pieces.peek().cloned();
+                let upcoming = upcoming.or_else(|| sentences.peek().copied().map(Piece::whole));
+                loss += self.piece_gradient(worker, &piece, upcoming, workspace, gradient);
             }
         }
         if self.rich.is_none() && self.shape.transitions {
@@ -70,26 +74,26 @@ impl Model for Crf {
 }
 
 impl Crf {
-    fn sentence_gradient(
+    fn piece_gradient(
         &self,
         worker: &Worker<'_>,
-        sentence: &Encoded,
-        upcoming: Option<&Encoded>,
+        piece: &Piece<'_>,
+        upcoming: Option<Piece<'_>>,
         workspace: &mut CrfWorkspace,
         gradient: &mut Gradient,
     ) -> f64 {
         let n = self.shape.n_labels;
-        let len = sentence.n_tokens();
-        let labels = &sentence.labels;
+        let len = piece.n_tokens();
+        let labels = piece.labels();
         workspace.chain.resize(len);
-        let mut gold = self.read_nodes(worker, sentence, workspace);
+        let mut gold = self.read_nodes(worker, piece, workspace);
         gold += match self.rich {
-            Some(_) => self.read_token_edges(worker, sentence, workspace),
-            None => self.read_edges(worker, sentence, workspace),
+            Some(_) => self.read_token_edges(worker, piece, workspace),
+            None => self.read_edges(worker, piece, workspace),
         };
-        // While this sentence is computed, the rows of the next one are on their way.
+        // While this piece is computed, the rows of the next one are on their way.
         let prefetch = |at: usize| {
-            let Some(upcoming) = upcoming else { return };
+            let Some(upcoming) = &upcoming else { return };
             for token in (at - 1..upcoming.n_tokens()).step_by(len - 1) {
                 worker.prefetch_rows(self.node, upcoming.attributes_of(token));
             }
@@ -98,7 +102,7 @@ impl Crf {
             Some(_) => workspace.chain.run_by_token(labels, prefetch),
             None => workspace.chain.run(labels, prefetch),
         };
-        let log_space = log_z.is_none().then(|| self.log_space(worker, sentence, workspace));
+        let log_space = log_z.is_none().then(|| self.log_space(worker, piece, workspace));
         let stride = n.next_multiple_of(8);
         for (token, &label) in labels.iter().enumerate() {
             let errors = workspace.chain.node_mut(token);
@@ -109,11 +113,11 @@ impl Crf {
             }
             // No other label can have more probability than the gold label lacks.
             let largest = errors[usize::from(label)].abs();
-            let attributes = sentence.attributes_of(token);
+            let attributes = piece.attributes_of(token);
             gradient.add_sized_rows(self.node, attributes, &errors[..stride], largest);
         }
         match self.rich {
-            Some(_) => self.add_token_edges(sentence, workspace, gradient, log_space.as_ref()),
+            Some(_) => self.add_token_edges(piece, workspace, gradient, log_space.as_ref()),
             None if self.shape.transitions => {
                 let pairs = &mut workspace.log_space_pairs;
                 for pair in labels.windows(2) {
@@ -134,23 +138,23 @@ impl Crf {
     fn read_nodes(
         &self,
         worker: &Worker<'_>,
-        sentence: &Encoded,
+        piece: &Piece<'_>,
         workspace: &mut CrfWorkspace,
     ) -> f64 {
         let width = workspace.chain.width();
-        let lists = Lists::new(&sentence.attributes, &sentence.offsets);
+        let lists = piece.lists();
         worker.sum_lists(self.node, lists, workspace.chain.nodes_mut(), width);
         let score = |(token, &label): (usize, &u16)| {
             f64::from(workspace.chain.node(token)[usize::from(label)])
         };
-        sentence.labels.iter().enumerate().map(score).sum()
+        piece.labels().iter().enumerate().map(score).sum()
     }
 
     /// Reads the plain transitions if they may have changed; returns the scores of the gold pairs.
     fn read_edges(
         &self,
         worker: &Worker<'_>,
-        sentence: &Encoded,
+        piece: &Piece<'_>,
         workspace: &mut CrfWorkspace,
     ) -> f64 {
         let n = self.shape.n_labels;
@@ -161,14 +165,14 @@ impl Crf {
         }
         let score =
             |pair: &[u16]| workspace.edge_scores[usize::from(pair[0]) * n + usize::from(pair[1])];
-        sentence.labels.windows(2).map(|pair| f64::from(score(pair))).sum()
+        piece.labels().windows(2).map(|pair| f64::from(score(pair))).sum()
     }
 
     /// Sums up the edge scores into each token; returns those of the gold pairs.
     fn read_token_edges(
         &self,
         worker: &Worker<'_>,
-        sentence: &Encoded,
+        piece: &Piece<'_>,
         workspace: &mut CrfWorkspace,
     ) -> f64 {
         let n = self.shape.n_labels;
@@ -177,10 +181,10 @@ impl Crf {
             workspace.edge_version = Some(worker.whole_version());
         }
         let mut gold = 0.0;
-        for token in 1..sentence.n_tokens() {
-            self.sum_token_edges(worker, sentence, token, workspace);
+        for token in 1..piece.n_tokens() {
+            self.sum_token_edges(worker, piece, token, workspace);
             workspace.chain.set_token_edges(token, &workspace.token_edges);
-            let pair = [sentence.labels[token - 1], sentence.labels[token]].map(usize::from);
+            let pair = [piece.labels()[token - 1], piece.labels()[token]].map(usize::from);
             gold += f64::from(workspace.token_edges[pair[0] * n + pair[1]]);
         }
         gold
@@ -190,11 +194,11 @@ impl Crf {
     pub(super) fn sum_token_edges(
         &self,
         worker: &Worker<'_>,
-        sentence: &Encoded,
+        piece: &Piece<'_>,
         token: usize,
         workspace: &mut CrfWorkspace,
     ) {
-        let rich = self.rich_part(sentence.attributes_of(token));
+        let rich = self.rich_part(piece.attributes_of(token));
         let scores = &mut workspace.token_edges;
         match self.rich {
             Some(tensor) if !rich.is_empty() => {
@@ -210,7 +214,7 @@ impl Crf {
     /// Adds the edge errors of each token to its rich attributes and to the plain transitions.
     fn add_token_edges(
         &self,
-        sentence: &Encoded,
+        piece: &Piece<'_>,
         workspace: &mut CrfWorkspace,
         gradient: &mut Gradient,
         log_space: Option<&LogSpace>,
@@ -219,7 +223,7 @@ impl Crf {
         let Some(tensor) = self.rich else { return };
         let stride = (n * n).next_multiple_of(8);
         let width = workspace.chain.width();
-        for token in 1..sentence.n_tokens() {
+        for token in 1..piece.n_tokens() {
             let errors = &mut workspace.token_edges;
             match log_space {
                 Some(exact) => {
@@ -233,9 +237,9 @@ impl Crf {
                 }
             }
             errors[n * n..].fill(0.0);
-            let pair = [sentence.labels[token - 1], sentence.labels[token]].map(usize::from);
+            let pair = [piece.labels()[token - 1], piece.labels()[token]].map(usize::from);
             errors[pair[0] * n + pair[1]] -= 1.0;
-            let rich = self.rich_part(sentence.attributes_of(token));
+            let rich = self.rich_part(piece.attributes_of(token));
             gradient.add_rows(tensor, rich, &errors[..stride]);
             if self.shape.transitions {
                 let sum = gradient.sum(&self.layout, self.edge);
@@ -244,22 +248,22 @@ impl Crf {
         }
     }
 
-    /// Computes a sentence in log space, from weights that are read anew.
+    /// Computes a piece in log space, from weights that are read anew.
     pub(super) fn log_space(
         &self,
         worker: &Worker<'_>,
-        sentence: &Encoded,
+        piece: &Piece<'_>,
         workspace: &mut CrfWorkspace,
     ) -> LogSpace {
         let n = self.shape.n_labels;
-        let (len, width) = (sentence.n_tokens(), workspace.chain.width());
+        let (len, width) = (piece.n_tokens(), workspace.chain.width());
         let mut nodes = vec![0.0; len * width];
-        let lists = Lists::new(&sentence.attributes, &sentence.offsets);
+        let lists = piece.lists();
         worker.sum_lists(self.node, lists, &mut nodes, width);
         let mut edges = workspace.edge_scores[..n * n].to_vec();
         if self.rich.is_some() {
             for token in 1..len {
-                self.sum_token_edges(worker, sentence, token, workspace);
+                self.sum_token_edges(worker, piece, token, workspace);
                 edges.extend_from_slice(&workspace.token_edges[..n * n]);
             }
         }

@@ -19,10 +19,12 @@
 mod decode;
 mod gradient;
 mod log_space;
+mod pieces;
 
 use asyn_core::{Layout, TensorId};
 
 pub use decode::Marginals;
+pub use pieces::Pieces;
 
 use crate::error::{Error, Result};
 use crate::kernel::chain::Chain;
@@ -75,6 +77,7 @@ pub struct CrfShape {
 #[derive(Debug, Clone)]
 pub struct Crf {
     shape: CrfShape,
+    pieces: Pieces,
     layout: Layout,
     node: TensorId,
     edge: TensorId,
@@ -115,7 +118,13 @@ impl Crf {
         let node = layout.rows("node", n_attributes, n_labels);
         let edge = layout.dense("edge", n_labels, n_labels);
         let rich = (n_rich > 0).then(|| layout.rows("rich", n_rich, n_labels * n_labels));
-        Ok(Self { shape, layout, node, edge, rich })
+        Ok(Self { shape, pieces: Pieces::Whole, layout, node, edge, rich })
+    }
+
+    /// Cuts sentences for training: structure regularisation.
+    #[must_use]
+    pub fn with_pieces(self, pieces: Pieces) -> Self {
+        Self { pieces, ..self }
     }
 
     /// Returns the shape.

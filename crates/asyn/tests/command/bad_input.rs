@@ -75,6 +75,8 @@ fn impossible_bounds_delays_and_instruments() {
         ("--delay 50:1.5", "expected a share of steps above 0 and at most 1"),
         ("--delay 50:0", "expected a share of steps above 0 and at most 1"),
         ("--instruments all", "--instruments"),
+        ("--sr-length 0", "--sr-length"),
+        ("--sr-length 3 --sr-pieces 2", "cannot be used with"),
     ] {
         let line = format!("train crf -q train.txt -m new.model {flags}");
         refused(&place, &line, 2, cause);

@@ -57,12 +57,35 @@ fn every_strategy_and_update_learns() {
         ("round-robin", "sgd"),
         ("minibatch", "asgd"),
         ("asyngrad", "asgd"),
+        ("asyngrad", "adf-counting"),
+        ("minibatch", "adf-counting"),
     ];
     for (strategy, update) in runs {
         let flags = format!("--strategy {strategy} --update {update} -t 2 --passes 4 --rich-edges");
         place.succeed(&format!("train crf -q train.txt {flags} -m model"));
         place.write("tagged", place.succeed("tag -q -m model train.txt"));
         place.succeed("eval tagged --min-f1 90");
+    }
+}
+
+#[test]
+fn cut_sentences_are_learned_from_and_runs_on_them_repeat() {
+    let place = Place::with_corpus(150);
+    for edges in ["", "--rich-edges"] {
+        let train = |flags: &str| {
+            place.succeed(&format!("{SERIAL} {edges} -m model {flags}"));
+            place.write("tagged", place.succeed("tag -q -m model --marginals train.txt"));
+            place.read("tagged")
+        };
+        let whole = train("");
+        assert!(train("--sr-length 1000") == whole, "no sentence is that long");
+        assert!(train("--sr-pieces 1") == whole);
+        let cut = train("--sr-length 4");
+        assert!(cut != whole && train("--sr-length 4") == cut);
+        let flags = format!("-t 2 --passes 4 --sr-pieces 5 {edges}");
+        place.succeed(&format!("train crf -q train.txt {flags} -m model"));
+        place.write("tagged", place.succeed("tag -q -m model train.txt"));
+        place.succeed("eval tagged --min-f1 85");
     }
 }
 
