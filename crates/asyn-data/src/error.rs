@@ -208,12 +208,17 @@ pub enum TemplateFault {
     /// The line begins with none of the letters that have a meaning.
     #[error("expected a line that begins with U, B or #, found {0:?}")]
     Kind(char),
-    /// A percent sign is not followed by `x[`.
-    #[error("expected %x[row,column], found {0:?}")]
+    /// A percent sign does not begin a macro.
+    #[error("expected %x[row,column] or another macro, found {0:?}; the macros are {macros}", macros = crate::template::macro_names())]
     Macro(String),
-    /// The numbers between the brackets cannot be read.
-    #[error("expected two whole numbers, row and column, in {0:?}")]
-    Reference(String),
+    /// What stands between the brackets of a macro does not fit it.
+    #[error("expected {usage}, found {found:?}")]
+    Arguments {
+        /// The macro with the names of its arguments.
+        usage: &'static str,
+        /// The macro as it stands in the line.
+        found: String,
+    },
     /// A row lies too far from the token.
     #[error("expected a row from -{limit} to {limit}, found {row}")]
     Row {

@@ -51,7 +51,10 @@ fn strings(corpus: &Corpus, template: &str) -> Vec<Vec<Vec<String>>> {
 }
 
 /// Returns the attributes that are kept, in the order of their ids, and the number of rich ones.
-fn vocabulary(sentences: &[Vec<Vec<String>>], options: &VocabularyOptions) -> (Vec<String>, usize) {
+fn vocabulary(
+    sentences: &[Vec<Vec<String>>],
+    options: &VocabularyOptions<'_>,
+) -> (Vec<String>, usize) {
     let mut counts: BTreeMap<&str, (u32, usize)> = BTreeMap::new();
     for (position, attribute) in sentences.iter().flatten().flatten().enumerate() {
         counts.entry(attribute).or_insert((0, position)).0 += 1;
@@ -71,7 +74,7 @@ fn vocabulary(sentences: &[Vec<Vec<String>>], options: &VocabularyOptions) -> (V
 }
 
 #[track_caller]
-fn check(corpus: &Corpus, test: &Corpus, template: &str, options: &VocabularyOptions) {
+fn check(corpus: &Corpus, test: &Corpus, template: &str, options: &VocabularyOptions<'_>) {
     let strings_of_train = strings(corpus, template);
     let (expected, n_rich) = vocabulary(&strings_of_train, options);
     let parsed = Template::parse("template", template).unwrap();
@@ -127,7 +130,8 @@ fn attributes_are_those_of_the_strings() {
     ];
     for template in &templates {
         for (min_freq, rich_edges, threads) in [(0, false, 1), (2, true, 2), (3, false, 3)] {
-            let options = VocabularyOptions { min_freq, rich_edges, edge_min_freq: 4, threads };
+            let options =
+                VocabularyOptions { min_freq, rich_edges, edge_min_freq: 4, lexicon: "", threads };
             check(&train, &test, template, &options);
         }
     }

@@ -95,6 +95,9 @@ pub(crate) struct CrfArgs {
     /// Templates of the attributes: word, chunking, np or a file [default: by the number of columns].
     #[arg(short = 'p', long, value_name = "NAME|FILE")]
     pub(crate) template: Option<String>,
+    /// Words that the template looks up beside those of the training labels, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lexicon: Option<PathBuf>,
     /// Development data, a file or a share of the training sentences; the best pass is kept.
     #[arg(short, long, value_name = "FILE|10%")]
     pub(crate) dev: Option<String>,

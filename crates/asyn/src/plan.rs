@@ -54,10 +54,20 @@ impl Data {
         for warning in template.lint(n_columns)? {
             talk.warn(&warning.to_string());
         }
+        let lexicon = match &settings.lexicon {
+            None => String::new(),
+            Some(_) if !template.uses_dictionary() => {
+                return Err(Failure::Usage(format!(
+                    "--lexicon is for templates with %word or %known: {name} has neither"
+                )));
+            }
+            Some(path) => fs::read_to_string(path).map_err(Failure::io("read lexicon", path))?,
+        };
         let options = VocabularyOptions {
             min_freq: settings.min_freq,
             rich_edges: settings.rich_edges,
             edge_min_freq: settings.edge_min_freq,
+            lexicon: &lexicon,
             threads,
         };
         let (encoder, examples) = Encoder::build(&train, template, &options)?;

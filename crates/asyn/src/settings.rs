@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) template: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lexicon: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) only_type: Option<String>,
     pub(crate) min_freq: u32,
     pub(crate) rich_edges: bool,
@@ -95,6 +97,7 @@ impl Default for Settings {
             dev: None,
             log: None,
             template: None,
+            lexicon: None,
             only_type: None,
             min_freq: defaults::MIN_FREQ,
             rich_edges: false,

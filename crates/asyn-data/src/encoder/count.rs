@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 
 use super::VocabularyOptions;
 use super::chain::Chain;
-use super::window::{Plan, Window};
+use super::window::{Plan, PlannedLine, Window};
 use crate::parallel;
 use crate::strings::NONE;
 use crate::template::Template;
@@ -45,7 +45,8 @@ struct ShapeCount {
     /// The attributes that are kept, in order.
     ranked: Vec<Rank>,
     n_attributes: usize,
-    /// For each line of this shape: its index in the template, and the attribute of every token.
+    /// For each line of this shape: its index in the template, and the attribute of every token,
+    /// [`NONE`] where a test does not hold.
     lines: Vec<(usize, Vec<u32>)>,
 }
 
@@ -67,7 +68,7 @@ impl Counted {
         plan: &Plan,
         window: &Window,
         starts: &[usize],
-        options: &VocabularyOptions,
+        options: &VocabularyOptions<'_>,
     ) -> Self {
         let n_shapes = template.shapes().len();
         let mut shapes = parallel::map(
@@ -124,7 +125,7 @@ impl CountedLine<'_> {
     /// Returns the attribute id that the line makes for token `token` of the corpus, or [`NONE`].
     #[inline]
     pub(super) fn id(&self, token: usize) -> u32 {
-        self.ids[self.locals[token] as usize]
+        self.ids.get(self.locals[token] as usize).copied().unwrap_or(NONE)
     }
 }
 
@@ -135,13 +136,13 @@ impl ShapeCount {
         window: &Window,
         starts: &[usize],
         shape_idx: usize,
-        options: &VocabularyOptions,
+        options: &VocabularyOptions<'_>,
     ) -> Self {
         let shape = &template.shapes()[shape_idx];
         let n_lines = plan.lines.len();
         let n_tokens = starts[starts.len() - 1];
         let mut lines: Vec<(usize, Vec<u32>)> = (0..n_lines)
-            .filter(|&line_idx| plan.lines[line_idx].0 == shape_idx)
+            .filter(|&line_idx| plan.lines[line_idx].shape_idx == shape_idx)
             .map(|line_idx| (line_idx, Vec::with_capacity(n_tokens)))
             .collect();
         let mut chain = Chain::new(shape.n_references());
@@ -150,7 +151,11 @@ impl ShapeCount {
         for (sentence_idx, bounds) in starts.windows(2).enumerate() {
             for position in plan.positions(sentence_idx, &(bounds[0]..bounds[1])) {
                 for (line_idx, locals) in &mut lines {
-                    let places = &plan.lines[*line_idx].1;
+                    let PlannedLine { places, has_test, .. } = &plan.lines[*line_idx];
+                    if *has_test && !window.holds(places, position) {
+                        locals.push(NONE);
+                        continue;
+                    }
                     let fresh = u32_of(counts.len());
                     let local = chain.insert(window.cells(places, position), fresh);
                     if local == fresh {

@@ -9,7 +9,9 @@
 
 mod chain;
 mod count;
+mod dictionary;
 mod encoded;
+mod fill;
 mod rows;
 mod tensors;
 mod vocabulary;
@@ -25,6 +27,8 @@ use crate::parallel;
 use crate::strings::Strings;
 use crate::template::Template;
 use count::Counted;
+use dictionary::{Dictionary, Joined};
+use fill::Padding;
 use rows::Rows;
 use vocabulary::{Vocabulary, VocabularyWriter};
 use window::{Plan, Window};
@@ -34,7 +38,7 @@ const SENTENCES_AT_A_TIME: usize = 64;
 
 /// Which attributes are kept, and which of them also see pairs of labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VocabularyOptions {
+pub struct VocabularyOptions<'l> {
     /// The number of times that an attribute must occur to be kept; 0 and 1 keep all.
     pub min_freq: u32,
     /// Whether frequent node attributes become rich edge attributes too.
@@ -43,13 +47,15 @@ pub struct VocabularyOptions {
     ///
     /// 11 is "more than 10", the threshold of Sun (COLING 2016).
     pub edge_min_freq: u32,
+    /// Words for `%word` and `%known` beside those of the training labels, one a line.
+    pub lexicon: &'l str,
     /// The number of threads that count.
     pub threads: usize,
 }
 
-impl Default for VocabularyOptions {
+impl Default for VocabularyOptions<'_> {
     fn default() -> Self {
-        Self { min_freq: 1, rich_edges: false, edge_min_freq: 11, threads: 1 }
+        Self { min_freq: 1, rich_edges: false, edge_min_freq: 11, lexicon: "", threads: 1 }
     }
 }
 
@@ -74,9 +80,9 @@ pub struct Encoder {
     template: Template,
     plan: Plan,
     vocabulary: Vocabulary,
-    /// The padding cells, as far as attributes have them.
-    before: Vec<u32>,
-    after: Vec<u32>,
+    /// Empty where the template looks no words up.
+    dictionary: Dictionary,
+    padding: Padding,
     labels: Vec<String>,
     label_ids: Strings,
     n_rich: usize,
@@ -88,6 +94,8 @@ pub struct Encoder {
 pub struct EncodeScratch {
     window: Window,
     rows: Rows,
+    joined: Joined,
+    memory: String,
 }
 
 impl Encoder {
@@ -101,7 +109,7 @@ impl Encoder {
     pub fn build(
         corpus: &Corpus,
         template: Template,
-        options: &VocabularyOptions,
+        options: &VocabularyOptions<'_>,
     ) -> Result<(Self, Vec<Encoded>)> {
         if corpus.n_columns() < 2 {
             return Err(Error::Columns {
@@ -121,12 +129,17 @@ impl Encoder {
             });
         }
         let plan = Plan::new(&template);
-        let (values, window) = corpus_window(corpus, &plan);
+        let dictionary = if template.uses_dictionary() {
+            Dictionary::new(corpus, options.lexicon)
+        } else {
+            Dictionary::default()
+        };
+        let (values, window) = fill::whole_corpus(corpus, &plan, &dictionary);
         let counted = Counted::new(&template, &plan, &window, &corpus.starts, options);
         let mut writer = VocabularyWriter::new(&values);
         for example in &counted.examples {
-            let (shape_idx, places) = &plan.lines[example.line_idx];
-            writer.push(*shape_idx, window.cells(places, example.position));
+            let line = &plan.lines[example.line_idx];
+            writer.push(line.shape_idx, window.cells(&line.places, example.position));
         }
         let (values, attributes) = writer.finish();
         let n_numbers = attributes.len() as u64;
@@ -137,8 +150,14 @@ impl Encoder {
                 limit: u64::from(u32::MAX),
                 actual: n_numbers,
             })?;
-        let encoder =
-            Self::assemble(template, vocabulary, label_ids, counted.n_rich, corpus.n_columns());
+        let encoder = Self::assemble(
+            template,
+            vocabulary,
+            dictionary,
+            label_ids,
+            counted.n_rich,
+            corpus.n_columns(),
+        );
         let examples = encoder.encode_counted(corpus, &counted, options.threads);
         Ok((encoder, examples))
     }
@@ -226,8 +245,8 @@ impl Encoder {
     ///
     /// [`Error::Columns`] when the corpus is too narrow.
     pub fn check_columns(&self, corpus: &Corpus) -> Result<()> {
-        match self.plan.columns.last() {
-            Some(&last) if last >= corpus.n_columns() => Err(Error::Columns {
+        match self.plan.last_column() {
+            Some(last) if last >= corpus.n_columns() => Err(Error::Columns {
                 name: corpus.name().to_owned(),
                 expected: last + 1,
                 actual: corpus.n_columns(),
@@ -249,20 +268,15 @@ impl Encoder {
         scratch: &mut EncodeScratch,
         encoded: &mut Encoded,
     ) {
-        let EncodeScratch { window, rows } = scratch;
+        self.fill_window(sentence, scratch);
+        let EncodeScratch { window, rows, .. } = scratch;
         let tokens = 0..sentence.len();
-        window.clear(self.plan.columns.len());
-        for (column_idx, &column) in self.plan.columns.iter().enumerate() {
-            let cells = tokens
-                .clone()
-                .map(|token| self.vocabulary.values.find(sentence.column(token, column)));
-            window.push(column_idx, &self.before, cells, &self.after);
-        }
         rows.clear(sentence.len(), self.plan.lines.len());
-        for (line_idx, (shape_idx, places)) in self.plan.lines.iter().enumerate() {
-            let chain = self.vocabulary.chain(*shape_idx);
-            let ids =
-                tokens.clone().map(|token| chain.find(window.cells(places, self.plan.pad + token)));
+        for (line_idx, line) in self.plan.lines.iter().enumerate() {
+            let chain = self.vocabulary.chain(line.shape_idx);
+            let ids = tokens
+                .clone()
+                .map(|token| chain.find(window.cells(&line.places, self.plan.pad + token)));
             rows.fill(line_idx, ids);
         }
         rows.write(encoded);
@@ -271,21 +285,19 @@ impl Encoder {
     fn assemble(
         template: Template,
         vocabulary: Vocabulary,
+        dictionary: Dictionary,
         label_ids: Strings,
         n_rich: usize,
         n_columns: usize,
     ) -> Self {
         let plan = Plan::new(&template);
-        let (before, after) = window::padding(plan.pad);
-        let find =
-            |cells: &[String]| cells.iter().map(|cell| vocabulary.values.find(cell)).collect();
         Self {
-            before: find(&before),
-            after: find(&after),
+            padding: Padding::new(plan.pad, |cell| vocabulary.values.find(cell)),
             labels: label_ids.iter().map(str::to_owned).collect(),
             template,
             plan,
             vocabulary,
+            dictionary,
             label_ids,
             n_rich,
             n_columns,
@@ -308,24 +320,6 @@ impl Encoder {
             encoded
         })
     }
-}
-
-/// Puts a corpus into one window, and returns the strings that its cells are numbers of.
-fn corpus_window(corpus: &Corpus, plan: &Plan) -> (Strings, Window) {
-    let mut values = corpus.values.clone();
-    let (before, after) = window::padding(plan.pad);
-    let before: Vec<u32> = before.iter().map(|cell| values.intern(cell)).collect();
-    let after: Vec<u32> = after.iter().map(|cell| values.intern(cell)).collect();
-    let mut window = Window::default();
-    window.clear(plan.columns.len());
-    for (column_idx, &column) in plan.columns.iter().enumerate() {
-        for bounds in corpus.starts.windows(2) {
-            let rows = &corpus.cells[bounds[0] * corpus.n_columns..bounds[1] * corpus.n_columns];
-            let cells = rows.chunks_exact(corpus.n_columns).map(|row| row[column]);
-            window.push(column_idx, &before, cells, &after);
-        }
-    }
-    (values, window)
 }
 
 /// Calls `work` on the index of every sentence, some sentences at a time on each thread.

@@ -6,6 +6,7 @@
 //! | `encoder.labels`        | the labels, each ended by a line feed, in the order of their ids   |
 //! | `encoder.values`        | the strings in cells of attributes, each ended by a line feed      |
 //! | `encoder.attributes`    | little-endian `u32`: for each id the shape, then its cells, as line numbers of `encoder.values` from 0 |
+//! | `encoder.dictionary`    | the words that are looked up, each ended by a line feed; only where the template looks words up |
 //! | `encoder.n_rich`        | in the string map: the number of rich attributes                   |
 //! | `encoder.n_columns`     | in the string map: the columns of the training corpus              |
 //! | `encoder.template_name` | in the string map: what errors call the template                   |
@@ -14,6 +15,7 @@
 //! shape is the text of a line around its references.
 
 use super::Encoder;
+use super::dictionary::Dictionary;
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, ModelFault, Result};
 use crate::model_file::ModelFile;
@@ -24,6 +26,7 @@ const TEMPLATE: &str = "encoder.template";
 const LABELS: &str = "encoder.labels";
 const VALUES: &str = "encoder.values";
 const ATTRIBUTES: &str = "encoder.attributes";
+const DICTIONARY: &str = "encoder.dictionary";
 const N_RICH: &str = "encoder.n_rich";
 const N_COLUMNS: &str = "encoder.n_columns";
 const TEMPLATE_NAME: &str = "encoder.template_name";
@@ -37,6 +40,9 @@ impl Encoder {
         put(LABELS, lines(&self.label_ids));
         put(VALUES, lines(&self.vocabulary.values));
         put(ATTRIBUTES, attributes.iter().flat_map(|number| number.to_le_bytes()).collect());
+        if self.template.uses_dictionary() {
+            put(DICTIONARY, lines(&self.dictionary.words));
+        }
         let mut note = |name: &str, value| model.metadata.insert(name.to_owned(), value);
         note(N_RICH, self.n_rich.to_string());
         note(N_COLUMNS, self.n_columns.to_string());
@@ -75,7 +81,10 @@ fn read(model: &ModelFile, threads: usize) -> Result<Encoder, ModelFault> {
     }
     let n_columns = note(model, N_COLUMNS)?.parse().map_err(|_| unfit(N_COLUMNS))?;
     template.check_columns(n_columns).map_err(|_| unfit(N_COLUMNS))?;
-    Ok(Encoder::assemble(template, vocabulary, labels, n_rich, n_columns))
+    let words =
+        if template.uses_dictionary() { strings(model, DICTIONARY)? } else { Strings::default() };
+    let dictionary = Dictionary { words };
+    Ok(Encoder::assemble(template, vocabulary, dictionary, labels, n_rich, n_columns))
 }
 
 fn blob<'a>(model: &'a ModelFile, name: &'static str) -> Result<&'a [u8], ModelFault> {

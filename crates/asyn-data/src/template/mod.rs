@@ -19,7 +19,12 @@
 //! finished strings instead, which differs only where a cell contains the text
 //! between two references.
 
+mod function;
+mod reference;
+
 use crate::error::{Error, Result, TemplateFault};
+pub(crate) use function::Function;
+pub(crate) use reference::{Reference, Source, macro_names};
 
 /// The farthest row that a reference may name.
 pub const MAX_ROW: i32 = 64;
@@ -90,13 +95,6 @@ pub(crate) struct Line {
     pub(crate) shape: usize,
 }
 
-/// A cell, seen from a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reference {
-    pub(crate) row: i32,
-    pub(crate) column: usize,
-}
-
 /// The text of a line around its references: lines of one shape share their weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -147,17 +145,21 @@ impl Template {
     #[allow(clippy::missing_panics_doc, reason = "the texts are constants, and tests parse them")]
     pub fn builtin(name: &str) -> Option<Self> {
         let text = match name {
-            "word" => include_str!("../templates/word.template"),
-            "chunking" => include_str!("../templates/chunking.template"),
-            "np" => include_str!("../templates/np.template"),
+            "word" => include_str!("../../templates/word.template"),
+            "chunking" => include_str!("../../templates/chunking.template"),
+            "np" => include_str!("../../templates/np.template"),
+            "chunking-rich" => include_str!("../../templates/chunking-rich.template"),
+            "pos" => include_str!("../../templates/pos.template"),
+            "seg" => include_str!("../../templates/seg.template"),
+            "ner" => include_str!("../../templates/ner.template"),
             _ => return None,
         };
         Some(Self::parse(name, text).expect("the templates of the crate can be parsed"))
     }
 
     /// Returns the names that [`Template::builtin`] knows.
-    pub fn builtin_names() -> [&'static str; 3] {
-        ["word", "chunking", "np"]
+    pub fn builtin_names() -> [&'static str; 7] {
+        ["word", "chunking", "np", "chunking-rich", "pos", "seg", "ner"]
     }
 
     /// Checks the template against data of `n_columns` columns, the last of which is the label.
@@ -212,6 +214,12 @@ impl Template {
         self.has_transitions
     }
 
+    /// Returns whether a line looks words up in the dictionary.
+    pub fn uses_dictionary(&self) -> bool {
+        let mut references = self.lines.iter().flat_map(|line| &line.references);
+        references.any(|reference| reference.source.uses_dictionary())
+    }
+
     /// Returns the number of lines that make attributes: the most that a token can have.
     pub fn n_lines(&self) -> usize {
         self.lines.len()
@@ -229,9 +237,10 @@ impl Template {
     pub(crate) fn check_columns(&self, n_columns: usize) -> Result<()> {
         for line in &self.lines {
             for reference in &line.references {
-                if reference.column >= n_columns.saturating_sub(1) {
+                let column = reference.source.column();
+                if column >= n_columns.saturating_sub(1) {
                     let fault = TemplateFault::Column {
-                        column: reference.column,
+                        column,
                         last: n_columns.saturating_sub(2),
                         n_columns,
                     };
@@ -262,13 +271,10 @@ impl Template {
         let mut literals = Vec::new();
         let mut references = Vec::new();
         let mut rest = line;
-        while let Some((literal, reference)) = rest.split_once('%') {
-            let (inside, behind) = reference
-                .strip_prefix("x[")
-                .and_then(|reference| reference.split_once(']'))
-                .ok_or_else(|| TemplateFault::Macro(format!("%{reference}")))?;
+        while let Some((literal, text)) = rest.split_once('%') {
+            let (reference, behind) = reference::parse(text)?;
             literals.push(literal.to_owned());
-            references.push(parse_reference(inside)?);
+            references.push(reference);
             rest = behind;
         }
         literals.push(rest.to_owned());
@@ -284,17 +290,5 @@ impl Template {
         });
         self.lines.push(Line { number, references, shape: shape_idx });
         Ok(())
-    }
-}
-
-fn parse_reference(inside: &str) -> Result<Reference, TemplateFault> {
-    let unreadable = || TemplateFault::Reference(inside.to_owned());
-    let (row, column) = inside.split_once(',').ok_or_else(unreadable)?;
-    let row: i64 = row.trim().parse().map_err(|_| unreadable())?;
-    let column = column.trim().parse().map_err(|_| unreadable())?;
-    let limit = i64::from(MAX_ROW);
-    match i32::try_from(row) {
-        Ok(near) if (-MAX_ROW..=MAX_ROW).contains(&near) => Ok(Reference { row: near, column }),
-        _ => Err(TemplateFault::Row { row, limit }),
     }
 }
