@@ -4,6 +4,7 @@
 //! | -------- | -------------------------------------------------------------------- |
 //! | plain    | those of the source (Sun 2016) for chunking: SGD from step size 0.05, one example a step, every row written when its gradient is known |
 //! | tuned    | the defaults of `asyn`, chosen on a held-out part of training data   |
+//! | SR       | these and sentences cut into pieces: structure regularisation (Sun 2014) |
 //!
 //! All use the same kernels; the plain ones differ in the strategy alone, so
 //! they say what coordination costs. The tuned ones say what a user gets, and
@@ -32,6 +33,9 @@ const PLAIN: &[&str] = &[
     "off",
 ];
 
+/// The flags of structure regularisation.
+const SR: &[&str] = &["--sr-length", "10"];
+
 /// One strategy at one kind of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Contender {
@@ -41,19 +45,34 @@ pub(super) struct Contender {
     pub(super) strategy: &'static str,
     /// Whether it runs at the tuned settings.
     pub(super) is_tuned: bool,
+    /// Flags beside those of its settings.
+    pub(super) extra: &'static [&'static str],
     /// The number of its colour.
     pub(super) colour: usize,
 }
 
 /// The contenders, in the order in which a round runs and a table lists them.
 pub(super) const CONTENDERS: &[Contender] = &[
-    Contender { name: "serial", strategy: "serial", is_tuned: false, colour: 0 },
-    Contender { name: "round-robin", strategy: "round-robin", is_tuned: false, colour: 3 },
-    Contender { name: "locked", strategy: "locked", is_tuned: false, colour: 4 },
-    Contender { name: "mini-batch", strategy: "minibatch", is_tuned: false, colour: 2 },
-    Contender { name: "AsynGrad", strategy: "asyngrad", is_tuned: false, colour: 1 },
-    Contender { name: "serial, tuned", strategy: "serial", is_tuned: true, colour: 0 },
-    Contender { name: "AsynGrad, tuned", strategy: "asyngrad", is_tuned: true, colour: 1 },
+    Contender { name: "serial", strategy: "serial", is_tuned: false, extra: &[], colour: 0 },
+    Contender {
+        name: "round-robin",
+        strategy: "round-robin",
+        is_tuned: false,
+        extra: &[],
+        colour: 3,
+    },
+    Contender { name: "locked", strategy: "locked", is_tuned: false, extra: &[], colour: 4 },
+    Contender { name: "mini-batch", strategy: "minibatch", is_tuned: false, extra: &[], colour: 2 },
+    Contender { name: "AsynGrad", strategy: "asyngrad", is_tuned: false, extra: &[], colour: 1 },
+    Contender { name: "serial, tuned", strategy: "serial", is_tuned: true, extra: &[], colour: 0 },
+    Contender {
+        name: "AsynGrad, tuned",
+        strategy: "asyngrad",
+        is_tuned: true,
+        extra: &[],
+        colour: 1,
+    },
+    Contender { name: "AsynGrad, SR", strategy: "asyngrad", is_tuned: true, extra: SR, colour: 5 },
 ];
 
 impl Contender {
@@ -61,7 +80,7 @@ impl Contender {
     pub(super) fn flags(&self) -> Vec<String> {
         let settings = if self.is_tuned { &[] } else { PLAIN };
         let strategy = ["--strategy", self.strategy];
-        strategy.iter().chain(settings).map(|&flag| flag.to_owned()).collect()
+        strategy.iter().chain(settings).chain(self.extra).map(|&flag| flag.to_owned()).collect()
     }
 
     /// Returns the numbers of threads that it runs with, out of those asked for.

@@ -208,7 +208,7 @@ fn reproduce(
             arm.runs.push(run);
         }
     }
-    let panels = match settings.has_panels {
+    let panels = match settings.has_panels && experiment.has_panels {
         true => Some(panels::watch(program, &experiment, settings, folder)?),
         false => None,
     };

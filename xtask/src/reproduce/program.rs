@@ -56,6 +56,14 @@ impl<'w> Program<'w> {
         Ok(number_after(&said, "best possible F1 "))
     }
 
+    /// Writes a corpus of another format as columns, and returns where it is.
+    pub(crate) fn convert(&self, file: &Path, format: &str, out: &Path) -> Result<PathBuf> {
+        let mut command = self.command();
+        command.args(["convert", "--from", format, "--to", "columns"]).arg(file);
+        output(command.arg("--out").arg(out).stderr(Stdio::inherit()))?;
+        Ok(out.to_owned())
+    }
+
     /// Trains with `arguments`, which leave out `train crf` and where things
     /// go: the model goes to `model`, the events to a file beside it.
     pub(crate) fn train(&self, arguments: &[String], model: &Path) -> Result<Trained> {
