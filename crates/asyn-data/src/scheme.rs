@@ -169,9 +169,9 @@ impl Scheme {
         Some((0..tags.len()).map(|token| self.spell(&tags, token)).collect())
     }
 
-    /// Returns for each label whether another chunk begins at its token, or a token outside of all
-    /// stands there; `None` as [`Scheme::respell`].
-    pub(crate) fn begins(labels: &[&str]) -> Option<Vec<bool>> {
+    /// Returns for each label whether a chunk begins at its token, or the token is outside of all or
+    /// comes behind one that is; `None` as [`Scheme::respell`].
+    pub fn begins(labels: &[&str]) -> Option<Vec<bool>> {
         let tags: Option<Vec<Tag<'_>>> = labels.iter().map(|label| parse(label)).collect();
         let tags = tags?;
         let before = std::iter::once(&OUTSIDE).chain(&tags);

@@ -93,19 +93,15 @@ pub fn write_plain(corpus: &Corpus, mut output: impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Joins the cells of the first column into the words that `labels` spell, with spaces between them.
+/// Appends the cells of the first column to `joined`, with a space before every word but the first;
+/// `begins` tells for each token whether a word begins there.
 ///
 /// # Panics
 ///
-/// If there are fewer labels than tokens, or a label is not that of a chunk in any scheme.
-pub fn join_words<'a>(
-    sentence: &Sentence<'_>,
-    labels: impl IntoIterator<Item = &'a str>,
-    joined: &mut String,
-) {
-    let labels: Vec<&str> = labels.into_iter().collect();
-    let begins = Scheme::begins(&labels).expect("labels of words");
-    for (token, begins) in (0..sentence.len()).zip(begins) {
+/// If `begins` has not as many entries as there are tokens.
+pub fn join_words(sentence: &Sentence<'_>, begins: &[bool], joined: &mut String) {
+    assert_eq!(begins.len(), sentence.len(), "an entry a token");
+    for (token, &begins) in begins.iter().enumerate() {
         if begins && token > 0 {
             joined.push(' ');
         }
@@ -125,8 +121,10 @@ pub fn join_words<'a>(
 pub fn write_segmented(corpus: &Corpus, mut output: impl Write) -> io::Result<()> {
     let mut joined = String::new();
     for sentence in corpus.sentences() {
+        let labels: Vec<&str> = sentence.labels().collect();
+        let begins = Scheme::begins(&labels).expect("labels of words");
         joined.clear();
-        join_words(&sentence, sentence.labels(), &mut joined);
+        join_words(&sentence, &begins, &mut joined);
         joined.push('\n');
         output.write_all(joined.as_bytes())?;
     }

@@ -168,12 +168,15 @@ fn segmented_text_is_characters_with_labels() {
 #[test]
 fn labels_that_break_their_scheme_still_join_all_characters() {
     let corpus = read_plain("file", "a b c d e\n".as_bytes()).unwrap();
-    let mut joined = String::new();
-    join_words(&corpus.sentence(0), ["E", "M", "O", "B", "B"], &mut joined);
-    assert_eq!(joined, "a b c d e");
-    joined.clear();
-    join_words(&corpus.sentence(0), ["M", "M", "I", "S", "I"], &mut joined);
-    assert_eq!(joined, "abc d e");
+    for (labels, words) in [
+        (["E", "M", "O", "B", "B"], "a b c d e"),
+        (["M", "M", "I", "S", "I"], "abc d e"),
+        (["O", "O", "E", "L", "U"], "a b c d e"),
+    ] {
+        let mut joined = String::new();
+        join_words(&corpus.sentence(0), &Scheme::begins(&labels).unwrap(), &mut joined);
+        assert_eq!(joined, words);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::choice::{
     ScorerChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::convert::ConvertArgs;
+use crate::format::{Fields, FormatChoice};
 use crate::settings::in_words;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.
@@ -43,6 +44,8 @@ pub(crate) enum Verb {
     Doctor(DoctorVerb),
     /// Labels a column file with a model.
     Tag(TagArgs),
+    /// Puts spaces between the words of raw text with a model of segmented text.
+    Segment(SegmentArgs),
     /// Scores what was predicted: chunks, spans, words or tokens; or compares two systems.
     Eval(EvalArgs),
     /// Converts a corpus between formats, and its labels between tag schemes.
@@ -82,13 +85,19 @@ Examples:
   asyn train crf --resume runs/1 --passes 20
   asyn train crf train.txt -m np.safetensors --only-type NP --strategy serial --seed 7", in_words()))]
 pub(crate) struct CrfArgs {
-    /// Training file: columns, the last one the label; may be gzipped.
+    /// Training file: columns, the last one the label, or another format; may be gzipped.
     #[arg(value_name = "TRAIN", conflicts_with = "train")]
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
     /// The same, as a flag.
     #[arg(long, value_name = "FILE")]
     pub(crate) train: Option<PathBuf>,
+    /// Format of the data [default: by the ending of its name, otherwise columns].
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FormatChoice>,
+    /// Fields of CoNLL-U that are the columns, the label last [default: FORM,UPOS].
+    #[arg(long, value_name = "FIELD,...")]
+    pub(crate) columns: Option<Fields>,
     /// Where the model is written.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
@@ -296,15 +305,40 @@ Examples:
   asyn tag -m chunker.safetensors test.txt | asyn eval
   zcat big.txt.gz | asyn tag -m chunker.safetensors --marginals -t 4 -")]
 pub(crate) struct TagArgs {
-    /// Column file, with the label column or without; - or nothing for standard input.
+    /// Column file, with the label column or without, or another format; - or nothing for standard
+    /// input.
     #[arg(value_name = "FILE", default_value = "-")]
     pub(crate) file: PathBuf,
     /// The model.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: PathBuf,
+    /// Format of the file [default: by the ending of its name, otherwise that of the training file].
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FormatChoice>,
+    /// Fields of CoNLL-U that are the columns; the last one is written [default: as in training].
+    #[arg(long, value_name = "FIELD,...")]
+    pub(crate) columns: Option<Fields>,
     /// Adds the marginal probability of each label as a last column.
     #[arg(long)]
     pub(crate) marginals: bool,
+    /// Number of threads [default: all cores].
+    #[arg(short, long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+/// The flags of `segment`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  asyn train crf --format segmented train.seg -m words.safetensors
+  asyn segment -m words.safetensors raw.txt > words.txt")]
+pub(crate) struct SegmentArgs {
+    /// Raw text, a sentence a line; - or nothing for standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// The model.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
     /// Number of threads [default: all cores].
     #[arg(short, long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use asyn::data::{Corpus, Error, read_columns};
+use asyn::data::{Error, Format};
 use flate2::read::MultiGzDecoder;
 
 /// How many bytes are asked for at a time.
@@ -25,20 +25,22 @@ pub(crate) struct Blocks {
     rest: Vec<u8>,
     /// The number of the first line of `rest`, counted from 1.
     line: u64,
+    /// Whether a sentence is a line, and not what blank lines surround.
+    by_line: bool,
     is_done: bool,
 }
 
 /// Whole sentences, as bytes.
 #[derive(Debug)]
 pub(crate) struct Block {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// The number of the first line, counted from 1.
     pub(crate) line: u64,
 }
 
 impl Blocks {
-    /// Opens a file, or standard input where the path is `-`.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    /// Opens a file, or standard input where the path is `-`, whose sentences end as `format` says.
+    pub(crate) fn open(path: &Path, format: Format) -> Result<Self, Error> {
         let (name, file): (String, Box<dyn Read + Send>) = if path == Path::new("-") {
             ("standard input".to_owned(), Box::new(io::stdin()))
         } else {
@@ -55,7 +57,8 @@ impl Blocks {
         };
         let input: Box<dyn Read + Send> =
             if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        Ok(Self { name, input, is_gzip, rest: Vec::new(), line: 1, is_done: false })
+        let by_line = format.has_line_sentences();
+        Ok(Self { name, input, is_gzip, rest: Vec::new(), line: 1, by_line, is_done: false })
     }
 
     /// Returns what errors call the file.
@@ -75,6 +78,7 @@ impl Blocks {
                     self.is_done = true;
                     Some(self.rest.len())
                 }
+                Ok(_) if self.by_line => line_end(&self.rest, before),
                 Ok(_) => sentence_end(&self.rest, before),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
                 Err(source) => {
@@ -112,15 +116,24 @@ impl Iterator for Blocks {
 }
 
 impl Block {
-    /// Reads the columns; nothing where all lines are blank.
-    pub(crate) fn parse(&self, name: &str) -> Result<Option<Corpus>, Error> {
-        match read_columns(name, &self.bytes[..]) {
-            Ok(corpus) => Ok(Some(corpus)),
+    /// Reads the sentences with `read`; nothing where there is no token.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&[u8]) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        match read(&self.bytes) {
+            Ok(content) => Ok(Some(content)),
             Err(Error::Empty { .. }) => Ok(None),
             // Lines were counted from the start of the block.
             Err(error) => Err(error.shifted(self.line - 1)),
         }
     }
+}
+
+/// Returns where the last line ends, if there is an end behind `from`.
+fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let last = bytes[from..].iter().rposition(|&byte| byte == b'\n');
+    last.map(|at| from + at + 1)
 }
 
 /// Returns where the last blank line ends, if there is one behind the line that `from` is in.
@@ -158,13 +171,14 @@ mod tests {
         }
     }
 
-    fn blocks(text: &'static str, step: usize) -> Vec<(u64, String)> {
+    fn blocks(text: &'static str, step: usize, by_line: bool) -> Vec<(u64, String)> {
         let blocks = Blocks {
             name: "test".to_owned(),
             input: Box::new(Drip(text.as_bytes(), step)),
             is_gzip: false,
             rest: Vec::new(),
             line: 1,
+            by_line,
             is_done: false,
         };
         let text = |block: Block| (block.line, String::from_utf8(block.bytes).unwrap());
@@ -175,7 +189,7 @@ mod tests {
     fn blocks_are_whole_sentences_however_the_bytes_come() {
         let text = "a\nb\n\nc\n \t\r\nd\r\n\r\n\ne";
         for step in 1..=text.len() {
-            let blocks = blocks(text, step);
+            let blocks = blocks(text, step, false);
             let joined: String = blocks.iter().map(|(_, text)| text.as_str()).collect();
             assert_eq!(joined, text);
             let mut line = 1;
@@ -188,6 +202,8 @@ mod tests {
                 assert!(text.ends_with("\n\n") || last.trim().is_empty(), "{text:?}");
             }
         }
-        assert_eq!(blocks(text, 1)[0], (1, "a\nb\n\n".to_owned()));
+        assert_eq!(blocks(text, 1, false)[0], (1, "a\nb\n\n".to_owned()));
+        let lines = [(1, "a\n"), (2, "b\n"), (3, "\n"), (4, "c")];
+        assert_eq!(blocks("a\nb\n\nc", 1, true), lines.map(|(line, text)| (line, text.to_owned())));
     }
 }

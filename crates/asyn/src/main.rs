@@ -29,6 +29,7 @@ mod replay;
 mod report;
 mod run_folder;
 mod scored;
+mod segment;
 mod settings;
 mod tag;
 mod train;
@@ -67,6 +68,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
         Verb::Measure(TrainVerb::Crf(args)) => measure::run(args, talk, started),
         Verb::Doctor(DoctorVerb::Async(args)) => doctor::run(args, talk),
         Verb::Tag(args) => tag::run(args, talk),
+        Verb::Segment(args) => segment::run(args, talk),
         Verb::Eval(args) => eval::run(args),
         Verb::Convert(args) => convert::run(args, talk),
         Verb::Info(args) => info::run(args),

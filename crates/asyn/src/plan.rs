@@ -10,7 +10,7 @@ use asyn::core::{
     Adf, AdfCounting, AsynGrad, Averaging, Checkpoint, Instruments, Outcome, Read, Replicas,
     Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
-use asyn::data::{Corpus, Encoded, Encoder, Error, Template, VocabularyOptions, open_columns};
+use asyn::data::{Corpus, Encoded, Encoder, Error, Format, Template, VocabularyOptions};
 use asyn::models::Pieces;
 use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
 use asyn::{HeldOut, Tagger};
@@ -20,6 +20,7 @@ use crate::choice::{
     UpdateChoice, WriteChoice,
 };
 use crate::failure::Failure;
+use crate::format::{format_of, options_of};
 use crate::progress::Talk;
 use crate::recording::{Events, Tape};
 use crate::settings::Settings;
@@ -108,8 +109,14 @@ pub(crate) fn warn_of_unknown(name: &str, unknown: &BTreeMap<String, u64>, talk:
 
 /// Reads the training and the development data.
 fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Failure> {
+    let options = options_of(settings.columns.as_ref());
     let open = |path: &Path| -> Result<Corpus, Failure> {
-        let mut corpus = open_columns(path)?;
+        let format = format_of(path, settings.format);
+        if format == Format::Crfsuite {
+            let path = path.display();
+            return Err(Failure::Usage(format!("{path}: files of CRFsuite can be converted only")));
+        }
+        let mut corpus = format.open(path, &options)?;
         if let Some(kind) = &settings.only_type {
             corpus.only_type(kind);
         }

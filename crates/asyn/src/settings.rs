@@ -4,12 +4,14 @@
 //! All three are tables with the same keys, which are the names of the flags, so laying one over
 //! the other is one loop; [`Settings`] then gives the keys their types.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use asyn::core::simulate::MOST_WORKERS;
+use asyn::data::Format;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -20,6 +22,7 @@ use crate::choice::{
 };
 use crate::defaults;
 use crate::failure::Failure;
+use crate::format::{Fields, FormatChoice};
 
 /// The settings that a resumed run may have otherwise than it began: none changes the model or
 /// the steps that lead to it, and the training file is compared by content.
@@ -31,6 +34,10 @@ const MAY_CHANGE: [&str; 8] =
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) train: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<FormatChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) columns: Option<Fields>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +100,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             train: PathBuf::new(),
+            format: None,
+            columns: None,
             model: None,
             dev: None,
             log: None,
@@ -219,6 +228,19 @@ impl Settings {
         let instruments = InstrumentsChoice::Off;
         Self { train, model: None, log: None, instruments, ..self.clone() }
     }
+}
+
+/// Returns in which format the training file of a model was, and which fields its columns were, from
+/// what the model file says.
+pub(crate) fn format_of_model(
+    about: &BTreeMap<String, String>,
+) -> (Option<Format>, Option<Fields>) {
+    let settings = about.get("settings").and_then(|text| toml::from_str::<Settings>(text).ok());
+    let Some(settings) = settings else {
+        return (None, None);
+    };
+    let by_name = || Format::of_path(&settings.train);
+    (settings.format.map(Format::from).or_else(by_name), settings.columns)
 }
 
 /// Returns the defaults in words, as `--help` shows them.

@@ -6,19 +6,23 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write, stdout};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Instant;
 
-use asyn::data::{Corpus, Error, UNKNOWN_LABEL};
+use asyn::data::{
+    Conllu, Corpus, Encoder, Error, Field, Format, FormatOptions, Scheme, UNKNOWN_LABEL, join_words,
+};
 use asyn::{Labeller, Tagger};
 
 use crate::args::TagArgs;
 use crate::corpus_blocks::{Block, Blocks};
 use crate::failure::Failure;
+use crate::format::options_of;
 use crate::plan::warn_of_unknown;
 use crate::progress::Talk;
-use crate::settings::all_cores;
+use crate::settings::{all_cores, format_of_model};
 
 /// How many blocks may wait for one worker, and how many of its results.
 const QUEUE: usize = 2;
@@ -35,29 +39,73 @@ struct Labelled {
 
 /// What a worker needs to know.
 #[derive(Debug, Clone, Copy)]
-struct Task<'t> {
-    tagger: &'t Tagger,
-    name: &'t str,
-    marginals: bool,
+pub(crate) struct Task<'t> {
+    pub(crate) tagger: &'t Tagger,
+    pub(crate) format: Format,
+    pub(crate) options: &'t FormatOptions,
+    pub(crate) print: Print,
 }
 
-/// Labels a column file.
+/// How labels are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// Behind the columns, with the marginal probability where that is asked for; in CoNLL-U in the
+    /// last field that is a column.
+    Column { marginals: bool },
+    /// As spaces between the words that they spell.
+    Words,
+}
+
+/// Labels a file.
 pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
     let started = Instant::now();
     let threads = args.threads.unwrap_or_else(all_cores).get();
-    let (tagger, _) = Tagger::load(&args.model, threads)?;
+    let (tagger, about) = Tagger::load(&args.model, threads)?;
     talk.detail(&format!("loaded in {:.3} s", started.elapsed().as_secs_f64()));
 
+    let encoder = tagger.encoder();
+    let (of_training, fields) = format_of_model(&about);
+    let of_file = args.format.map(Format::from).or_else(|| Format::of_path(&args.file));
+    let format = of_file.or(of_training).unwrap_or(Format::Columns);
+    let mut options = options_of(args.columns.as_ref().or(fields.as_ref()));
+    if let Some(scheme) = Scheme::guess(encoder.labels()) {
+        options.scheme = scheme;
+    }
+    let (n_fields, n_columns) = (options.fields.len(), encoder.n_columns());
+    if format == Format::Conllu && n_fields != n_columns {
+        return Err(Failure::Usage(format!(
+            "--columns names {n_fields} fields: the model is one of {n_columns} columns"
+        )));
+    }
+    let problem = match format {
+        Format::Crfsuite => Some("files of CRFsuite can be converted only"),
+        Format::Conllu if args.marginals => Some("--marginals has no place in CoNLL-U"),
+        _ => None,
+    };
+    if let Some(problem) = problem {
+        return Err(Failure::Usage(problem.to_owned()));
+    }
+    let print = Print::Column { marginals: args.marginals };
+    let task = Task { tagger: &tagger, format, options: &options, print };
+    label_file(task, &args.file, threads, talk)
+}
+
+/// Labels a file on `threads` workers and prints it.
+pub(crate) fn label_file(
+    task: Task<'_>,
+    path: &Path,
+    threads: usize,
+    talk: Talk,
+) -> Result<(), Failure> {
     let started = Instant::now();
-    let blocks = Blocks::open(&args.file)?;
+    let blocks = Blocks::open(path, task.format)?;
     let name = blocks.name().to_owned();
-    let task = Task { tagger: &tagger, name: &name, marginals: args.marginals };
     let mut output = stdout().lock();
     let mut total = Labelled::default();
-    label_all(task, blocks, threads, |labelled| {
-        if total.n_columns == 0 {
+    label_all(task, &name, blocks, threads, |labelled| {
+        if total.n_tokens == 0 {
             total.n_columns = labelled.n_columns;
-        } else if total.n_columns != labelled.n_columns {
+        } else if labelled.n_tokens > 0 && total.n_columns != labelled.n_columns {
             let (expected, actual) = (total.n_columns, labelled.n_columns);
             let (name, line) = (name.clone(), labelled.line);
             return Err(Error::Ragged { name, line, expected, actual }.into());
@@ -69,7 +117,7 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
         let written = output.write_all(&labelled.text).and_then(|()| output.flush());
         written.map_err(|source| Failure::Output { source })
     })?;
-    if total.n_tokens == 0 {
+    if total.n_tokens == 0 && task.print != Print::Words {
         return Err(Error::Empty { name }.into());
     }
     warn_of_unknown(&name, &total.unknown_labels, talk);
@@ -85,6 +133,7 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
 /// Labels all blocks on `threads` workers and hands the results to `collect` in order.
 fn label_all(
     task: Task<'_>,
+    name: &str,
     blocks: Blocks,
     threads: usize,
     mut collect: impl FnMut(Labelled) -> Result<(), Failure>,
@@ -95,7 +144,7 @@ fn label_all(
         for _ in 0..threads {
             let (input, blocks) = sync_channel(QUEUE);
             let (results, output) = sync_channel(QUEUE);
-            scope.spawn(move || work(task, &blocks, &results));
+            scope.spawn(move || work(task, name, &blocks, &results));
             inputs.push(input);
             outputs.push(output);
         }
@@ -106,9 +155,7 @@ fn label_all(
             let Ok(labelled) = output.recv() else {
                 return Ok(());
             };
-            if let Some(labelled) = labelled? {
-                collect(labelled)?;
-            }
+            collect(labelled?)?;
         }
         Ok(())
     })
@@ -126,57 +173,84 @@ fn deal(blocks: Blocks, inputs: &[SyncSender<Result<Block, Error>>]) {
 /// Labels the blocks of one worker.
 fn work(
     task: Task<'_>,
+    name: &str,
     blocks: &Receiver<Result<Block, Error>>,
-    results: &SyncSender<Result<Option<Labelled>, Error>>,
+    results: &SyncSender<Result<Labelled, Error>>,
 ) {
     let mut labeller = task.tagger.labeller();
     for block in blocks {
-        let labelled = block.and_then(|block| label(task, &mut labeller, &block));
+        let labelled = block.and_then(|block| label(task, name, &mut labeller, &block));
         if results.send(labelled).is_err() {
             return;
         }
     }
 }
 
+/// Reads and labels a block; without a token in it, it is printed as it is where lines count.
 fn label(
     task: Task<'_>,
+    name: &str,
     labeller: &mut Labeller<'_>,
     block: &Block,
-) -> Result<Option<Labelled>, Error> {
-    let Some(corpus) = block.parse(task.name)? else {
-        return Ok(None);
+) -> Result<Labelled, Error> {
+    let Task { tagger, format, options, print } = task;
+    let mut labelled = Labelled { line: block.line, ..Labelled::default() };
+    let text = &mut labelled.text;
+    let read = block.read(|bytes| {
+        if format != Format::Conllu {
+            return Ok((format.read(name, bytes, options)?, None));
+        }
+        let conllu = Conllu::read(name, bytes)?;
+        Ok((conllu.corpus(&options.fields)?, Some(conllu)))
+    });
+    let Some((corpus, conllu)) = read? else {
+        if format == Format::Conllu || print == Print::Words {
+            text.extend_from_slice(&block.bytes);
+        }
+        return Ok(labelled);
     };
-    let encoder = task.tagger.encoder();
+    let encoder = tagger.encoder();
     encoder.check_columns(&corpus)?;
-    let mut labelled = Labelled {
-        n_tokens: corpus.n_tokens(),
-        n_columns: corpus.n_columns(),
-        line: block.line,
-        ..Labelled::default()
+    let printed = match (print, &conllu) {
+        (_, Some(conllu)) => {
+            let field = options.fields[options.fields.len() - 1];
+            print_field(encoder, labeller, &corpus, conllu, field, text)
+        }
+        (Print::Column { marginals }, None) => {
+            print_column(encoder, labeller, &corpus, marginals, text)
+        }
+        (Print::Words, None) => {
+            let lines = String::from_utf8_lossy(&block.bytes);
+            print_words(encoder, labeller, &corpus, &lines, text)
+        }
     };
-    print(task, labeller, &corpus, &mut labelled.text).expect("memory takes whatever is written");
-    if corpus.n_columns() == encoder.n_columns() {
+    printed.expect("memory takes whatever is written");
+    labelled.n_tokens = corpus.n_tokens();
+    labelled.n_columns = corpus.n_columns();
+    if corpus.n_columns() == encoder.n_columns() && print != Print::Words {
         for label in corpus.sentences().flat_map(|sentence| sentence.labels()) {
-            if encoder.label_id(label) == UNKNOWN_LABEL {
+            let is_missing = format == Format::Conllu && label == "_";
+            if encoder.label_id(label) == UNKNOWN_LABEL && !is_missing {
                 *labelled.unknown_labels.entry(label.to_owned()).or_default() += 1;
             }
         }
     }
-    Ok(Some(labelled))
+    Ok(labelled)
 }
 
 /// Prints every token with its columns, its label and, where asked for, the confidence.
-fn print(
-    task: Task<'_>,
+fn print_column(
+    encoder: &Encoder,
     labeller: &mut Labeller<'_>,
     corpus: &Corpus,
+    marginals: bool,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let labels = task.tagger.encoder().labels();
+    let labels = encoder.labels();
     let mut separator = [0; 4];
     let separator = corpus.separator().encode_utf8(&mut separator).as_bytes();
     for sentence in corpus.sentences() {
-        let (predicted, confidences) = if task.marginals {
+        let (predicted, confidences) = if marginals {
             labeller.label_with_confidence(&sentence)
         } else {
             (labeller.label(&sentence), &[][..])
@@ -194,6 +268,54 @@ fn print(
             out.push(b'\n');
         }
         out.push(b'\n');
+    }
+    Ok(())
+}
+
+/// Prints CoNLL-U with the labels in one field.
+fn print_field(
+    encoder: &Encoder,
+    labeller: &mut Labeller<'_>,
+    corpus: &Corpus,
+    conllu: &Conllu,
+    field: Field,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let mut predicted = Vec::with_capacity(corpus.n_tokens());
+    for sentence in corpus.sentences() {
+        predicted.extend_from_slice(labeller.label(&sentence));
+    }
+    let labels = encoder.labels();
+    let labels = predicted.iter().map(|&label| labels[usize::from(label)].as_str());
+    conllu.write_with(field, labels, out)
+}
+
+/// Prints the words of each of `lines`. White space that is there already keeps words apart.
+fn print_words(
+    encoder: &Encoder,
+    labeller: &mut Labeller<'_>,
+    corpus: &Corpus,
+    lines: &str,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let labels = encoder.labels();
+    let mut joined = String::new();
+    let mut sentences = corpus.sentences();
+    for line in lines.strip_prefix('\u{feff}').unwrap_or(lines).lines() {
+        if !line.trim().is_empty() {
+            let sentence = sentences.next().expect("a line with text is a sentence");
+            let predicted = labeller.label(&sentence).iter();
+            let predicted: Vec<&str> =
+                predicted.map(|&label| labels[usize::from(label)].as_str()).collect();
+            let given: Vec<&str> = sentence.labels().collect();
+            let begin = |labels: &[&str]| Scheme::begins(labels).expect("labels of words");
+            let begins: Vec<bool> =
+                begin(&predicted).iter().zip(begin(&given)).map(|(&p, g)| p || g).collect();
+            joined.clear();
+            join_words(&sentence, &begins, &mut joined);
+            out.write_all(joined.as_bytes())?;
+        }
+        out.write_all(b"\n")?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod convert;
+mod formats;
 mod microscope;
 mod place;
 mod replay;
