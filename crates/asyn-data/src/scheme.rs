@@ -20,10 +20,10 @@
 //! own way. What it would have spelt otherwise than the file does is a *repair*.
 
 use std::fmt;
-use std::ops::Range;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
+use crate::spans::Span;
 
 /// A way to spell chunks.
 ///
@@ -178,20 +178,21 @@ impl Scheme {
         Some(before.zip(&tags).map(|(&last, &tag)| is_boundary(last, tag)).collect())
     }
 
-    /// Returns the labels of `n_tokens` tokens with chunks, each given by its tokens and its type.
+    /// Returns the labels of `n_tokens` tokens with these spans, which [`spans`](crate::spans::spans)
+    /// finds again.
     ///
     /// # Panics
     ///
-    /// If a chunk reaches beyond the tokens.
+    /// If a span reaches beyond the tokens.
     pub fn labels<'a>(
         self,
-        chunks: impl IntoIterator<Item = (Range<usize>, &'a str)>,
+        spans: impl IntoIterator<Item = Span<'a>>,
         n_tokens: usize,
     ) -> Vec<String> {
         let mut tags = vec![OUTSIDE; n_tokens];
-        for (tokens, kind) in chunks {
+        for Span { start, end, kind } in spans {
             let mut place = Place::Begin;
-            for tag in &mut tags[tokens] {
+            for tag in &mut tags[start..end] {
                 *tag = Tag { place, kind };
                 place = Place::Inside;
             }

@@ -15,6 +15,7 @@ use crate::corpus::{Corpus, Sentence};
 use crate::error::Result;
 use crate::reader::{BYTE_ORDER_MARK, read_text};
 use crate::scheme::Scheme;
+use crate::spans::Span;
 
 /// Reads plain text: one column, the words.
 ///
@@ -62,7 +63,7 @@ pub fn read_segmented(name: &str, input: impl BufRead, scheme: Scheme) -> Result
         let words = line.split_whitespace().map(|word| {
             let start = end;
             end += word.chars().count();
-            (start..end, "")
+            Span { start, end, kind: "" }
         });
         let words: Vec<_> = words.collect();
         let labels = scheme.labels(words, end);

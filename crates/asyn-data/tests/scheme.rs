@@ -3,13 +3,14 @@
 
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+use asyn_data::spans::{Span, spans};
 use asyn_data::{Scheme, read_columns};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 /// Chunks of up to four tokens, with gaps of up to two between them, and the number of tokens.
-fn chunks() -> impl Strategy<Value = (Vec<(std::ops::Range<usize>, &'static str)>, usize)> {
+fn chunks() -> impl Strategy<Value = (Vec<Span<'static>>, usize)> {
     let kind = prop_oneof![Just("NP"), Just("VP"), Just(""), Just("B-C")];
     vec((0_usize..3, 1_usize..5, kind), 0..8).prop_map(|chunks| {
         let mut end = 0;
@@ -17,7 +18,7 @@ fn chunks() -> impl Strategy<Value = (Vec<(std::ops::Range<usize>, &'static str)
         for (gap, length, kind) in chunks {
             let start = end + gap;
             end = start + length;
-            placed.push((start..end, kind));
+            placed.push(Span { start, end, kind });
         }
         (placed, end + 1)
     })
@@ -50,11 +51,12 @@ proptest! {
     #[test]
     fn valid_labels_come_back_from_every_scheme((chunks, n_tokens) in chunks()) {
         for from in Scheme::ALL {
-            let labels = from.labels(chunks.iter().cloned(), n_tokens);
+            let labels = from.labels(chunks.iter().copied(), n_tokens);
+            prop_assert_eq!(spans(labels.iter().map(String::as_str)), chunks.clone());
             prop_assert!(allows_all(from, &labels), "{from:?} {labels:?}");
             for to in Scheme::ALL {
                 let there = to.respell(&labels).unwrap();
-                prop_assert_eq!(&there, &to.labels(chunks.iter().cloned(), n_tokens));
+                prop_assert_eq!(&there, &to.labels(chunks.iter().copied(), n_tokens));
                 prop_assert_eq!(&from.respell(&there).unwrap(), &labels);
             }
         }

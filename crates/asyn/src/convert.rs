@@ -117,7 +117,7 @@ pub(crate) fn run(args: &ConvertArgs, talk: Talk) -> Result<(), Failure> {
             write_given_attributes(&corpus, &mut written)
         }
         (Format::Crfsuite, _) => {
-            let (encoder, examples) = encode(args, &corpus)?;
+            let (encoder, examples) = encode(args, from, &corpus)?;
             write_made_attributes(&encoder, &examples, &mut written)
         }
     }
@@ -184,12 +184,16 @@ fn fields(args: &ConvertArgs, corpus: &Corpus) -> Result<Vec<Field>, Failure> {
 }
 
 /// Makes the attributes of a template.
-fn encode(args: &ConvertArgs, corpus: &Corpus) -> Result<(Encoder, Vec<Encoded>), Failure> {
+fn encode(
+    args: &ConvertArgs,
+    from: Format,
+    corpus: &Corpus,
+) -> Result<(Encoder, Vec<Encoded>), Failure> {
     if corpus.n_columns() < 2 {
         let (name, actual) = (corpus.name().to_owned(), corpus.n_columns());
         return Err(Error::Columns { name, expected: 2, actual }.into());
     }
-    let name = args.template.clone().unwrap_or_else(|| default_template(corpus));
+    let name = args.template.clone().unwrap_or_else(|| default_template(from, corpus));
     let options = VocabularyOptions { threads: all_cores().get(), ..VocabularyOptions::default() };
     Ok(Encoder::build(corpus, find_template(&name)?, &options)?)
 }

@@ -50,7 +50,8 @@ impl Data {
             let name = train.name().to_owned();
             return Err(Error::Columns { name, expected: 2, actual: n_columns }.into());
         }
-        let name = settings.template.get_or_insert_with(|| default_template(&train));
+        let format = format_of(&settings.train, settings.format);
+        let name = settings.template.get_or_insert_with(|| default_template(format, &train));
         let template = find_template(name)?;
         for warning in template.lint(n_columns)? {
             talk.warn(&warning.to_string());
@@ -141,9 +142,15 @@ fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Failure> {
     Ok((kept, Some(held_out)))
 }
 
-/// Returns the template for data of so many columns where none is named.
-pub(crate) fn default_template(corpus: &Corpus) -> String {
-    if corpus.n_columns() == 2 { "word" } else { "chunking" }.to_owned()
+/// Returns the name of the template for data of a format where none is named.
+pub(crate) fn default_template(format: Format, corpus: &Corpus) -> String {
+    let name = match (format, corpus.n_columns()) {
+        (Format::Segmented, _) => "seg",
+        (Format::Conllu, 2) => "pos",
+        (_, 2) => "word",
+        _ => "chunking",
+    };
+    name.to_owned()
 }
 
 /// Returns a template by its name, or out of a file.
