@@ -101,7 +101,8 @@ pub(crate) struct CrfArgs {
     /// Where the model is written.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Templates of the attributes: word, chunking, np or a file [default: by the number of columns].
+    /// Templates of the attributes: word, chunking, np, chunking-rich, pos, seg, ner or a file
+    /// [default: by the number of columns].
     #[arg(short = 'p', long, value_name = "NAME|FILE")]
     pub(crate) template: Option<String>,
     /// Words that the template looks up beside those of the training labels, one a line.

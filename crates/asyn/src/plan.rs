@@ -58,12 +58,7 @@ impl Data {
         }
         let lexicon = match &settings.lexicon {
             None => String::new(),
-            Some(_) if !template.uses_dictionary() => {
-                return Err(Failure::Usage(format!(
-                    "--lexicon is for templates with %word or %known: {name} has neither"
-                )));
-            }
-            Some(path) => fs::read_to_string(path).map_err(Failure::io("read lexicon", path))?,
+            Some(path) => read_lexicon(path, &template)?,
         };
         let options = VocabularyOptions {
             min_freq: settings.min_freq,
@@ -161,6 +156,22 @@ pub(crate) fn find_template(name: &str) -> Result<Template, Failure> {
     let path = Path::new(name);
     let text = fs::read_to_string(path).map_err(Failure::io("read template", path))?;
     Ok(Template::parse(name, &text)?)
+}
+
+fn read_lexicon(path: &Path, template: &Template) -> Result<String, Failure> {
+    if !template.uses_dictionary() {
+        let name = template.name();
+        let problem =
+            format!("--lexicon is for templates with %word or %known: {name} has neither");
+        return Err(Failure::Usage(problem));
+    }
+    let bytes = fs::read(path).map_err(Failure::io("read lexicon", path))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        Error::Utf8 { name: path.display().to_string(), line }
+    })?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 /// Trains, or goes on from a checkpoint, in an order that may be kept or given.

@@ -13,6 +13,21 @@
 //! text. Rows count from the token, columns from 0. Outside of the sentence a
 //! cell reads `_B-1`, `_B-2`, … before it and `_B+1`, `_B+2`, … behind it.
 //!
+//! CRF++ has `%x` alone. The other macros read
+//!
+//! | Macro                                | Reads                                                       |
+//! | ------------------------------------ | ----------------------------------------------------------- |
+//! | `%prefix[r,c,n]`, `%suffix[r,c,n]`   | the first or last `n` characters                            |
+//! | `%lower[r,c]`                        | the cell in lower case                                      |
+//! | `%shape[r,c]`, `%short[r,c]`         | `A`, `a`, `x`, `0` for letters and numbers; runs written once |
+//! | `%type[r,c]`                         | the class of the first character                            |
+//! | `%has[r,c,property]`                 | a test: the name of the property                            |
+//! | `%same[r1,r2,c]`                     | a test: `same` where both cells are equal                   |
+//! | `%word[r1,r2]`, `%known[r1,r2]`      | a test: the word that the tokens are in the dictionary, or `known` |
+//!
+//! A line with a test makes an attribute only where the test holds, which is
+//! never so outside of the sentence.
+//!
 //! Two attributes are the same when their lines have the same text around the
 //! references and the same cells in them: `U:%x[-1,0]` and `U:%x[0,0]` share
 //! their weights, `U01:%x[-1,0]` and `U02:%x[0,0]` do not. CRF++ compares the
@@ -140,6 +155,10 @@ impl Template {
     /// | `word`     | word, label      | words −2 to +2, the two pairs with the word                         |
     /// | `chunking` | word, tag, label | the same and tags −2 to +2, their 4 pairs, their 3 triples          |
     /// | `np`       | word, tag, label | the same with tags −1 to +1: base noun phrases (Sun et al., 2008)   |
+    /// | `chunking-rich` | word, tag, label | as `chunking`, pairs of words and tags, affixes, shapes        |
+    /// | `pos`      | word, label      | words, affixes of 1 to 4 characters, lower case, shapes             |
+    /// | `seg`      | character, label | characters, classes, repetition, words of the dictionary (Sun, Wang and Li, 2012) |
+    /// | `ner`      | word, label      | words, lower case, affixes, shapes of the word and its neighbours   |
     ///
     /// All have transitions. `chunking` is the set that CRF++ and CRFsuite bring as their example.
     #[allow(clippy::missing_panics_doc, reason = "the texts are constants, and tests parse them")]

@@ -131,9 +131,30 @@ fn templates_that_do_not_fit() {
     place.write("wide", "U0:%x[0,0]\nU1:%x[0,2]\nB\n");
     place.write("broken", "U0:%x[0]\n");
     refused(&place, &format!("{TRAIN} train.txt -p wide"), 65, "wide:2: expected a column");
-    refused(&place, &format!("{TRAIN} train.txt -p broken"), 65, "broken:1: expected two");
+    refused(
+        &place,
+        &format!("{TRAIN} train.txt -p broken"),
+        65,
+        "broken:1: expected %x[row,column]",
+    );
+    place.write("macro", "U0:%stem[0,0]\n");
+    refused(&place, &format!("{TRAIN} train.txt -p macro"), 65, "macro:1: expected %x[row,column]");
     place.write("words", "a O\nb O\n");
     refused(&place, &format!("{TRAIN} words -p chunking"), 65, "expected a column");
+}
+
+#[test]
+fn lexicons_that_do_not_fit() {
+    let place = Place::with_corpus(5);
+    place.write("latin1", b"caf\xc3\xa9\ncaf\xe9\n");
+    refused(&place, &format!("{TRAIN} train.txt -p seg --lexicon none"), 66, "lexicon none");
+    refused(
+        &place,
+        &format!("{TRAIN} train.txt -p seg --lexicon latin1"),
+        65,
+        "latin1:2: expected",
+    );
+    refused(&place, &format!("{TRAIN} train.txt --lexicon latin1"), 2, "%word or %known");
 }
 
 #[test]

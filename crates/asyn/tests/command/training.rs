@@ -1,5 +1,7 @@
 //! Training: what is written, and that it is the same again.
 
+use std::fs;
+
 use asyn::data::read_columns;
 use asyn::{HeldOut, Tagger};
 use serde_json::Value;
@@ -206,4 +208,22 @@ fn planted_corpora_are_the_same_for_a_seed() {
     assert_ne!(place.succeed("gen chunking -q --sentences 30 --seed 5"), text);
     let output = place.run("gen chunking --sentences 30 --seed 4 --out corpus");
     assert!(errors(&output).contains("best possible F1 "), "{}", errors(&output));
+}
+
+#[test]
+fn a_dictionary_and_a_lexicon_are_kept_in_the_model() {
+    let place = Place::new();
+    let train =
+        "他\tS\n在\tS\n北\tB\n京\tE\n\n北\tB\n京\tE\n市\tS\n\n我\tS\n爱\tS\n北\tB\n京\tE\n\n";
+    place.write("train.txt", format!("{train}{}", "他\tS\n爱\tS\n我\tS\n\n".repeat(5)));
+    place.write("words.txt", "上海\n天 津\n");
+    place.write("my.template", "U0:%x[0,0]\nU1:%known[0,1]\nU2:%known[-1,0]\nB\n");
+    let line = "train crf -q train.txt -p my.template --strategy serial -f 1";
+    place.succeed(&format!("{line} --lexicon words.txt -m with.model"));
+    place.succeed(&format!("{line} -m without.model"));
+    fs::remove_file(place.path("words.txt")).unwrap();
+    // Neither character is in the training text: only the lexicon knows them.
+    place.write("test.txt", "天\n津\n");
+    assert_eq!(place.succeed("tag -q -m with.model test.txt"), "天 B\n津 E\n\n");
+    assert_ne!(place.succeed("tag -q -m without.model test.txt"), "天 B\n津 E\n\n");
 }
