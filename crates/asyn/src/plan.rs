@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
+use asyn::core::theory::{Lbfgs, Minimum, Stop};
 use asyn::core::{
-    Adf, AdfCounting, AsynGrad, Averaging, Checkpoint, Instruments, Outcome, Read, Replicas,
-    Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
+    Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Instruments, Outcome, Read,
+    Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
 use asyn::data::{Corpus, Encoded, Encoder, Error, Template, VocabularyOptions, open_columns};
 use asyn::models::Pieces;
@@ -195,6 +197,7 @@ impl Run<'_> {
             }
             UpdateChoice::Adf => self.with_update(strategy, adf(settings)),
             UpdateChoice::AdfCounting => self.with_update(strategy, AdfCounting(adf(settings))),
+            UpdateChoice::Lbfgs => self.batch(&strategy),
         }
     }
 
@@ -249,6 +252,34 @@ impl Run<'_> {
         };
         Ok(outcome?)
     }
+
+    /// Runs L-BFGS on as many threads as the strategy has workers.
+    fn batch(self, strategy: &impl Strategy) -> Result<Outcome, Failure> {
+        let Self { settings, data, checkpoint, watch } = self;
+        let threads = strategy.workers(settings.threads.get());
+        let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+        let lbfgs = Lbfgs { max_iterations: settings.passes as usize, ..Lbfgs::default() };
+        let trainer = BatchTrainer { lbfgs, l2: settings.l2, threads };
+        let description = format!("lbfgs with {} pairs, l2 {}", lbfgs.memory, settings.l2);
+        watch.start(settings, data, (strategy.name(), threads.get(), &description))?;
+        let (outcome, minimum) =
+            data.tagger.fit_batch(&trainer, &data.examples, checkpoint, watch)?;
+        watch.say(&describe(&minimum, data.examples.len()));
+        Ok(outcome)
+    }
+}
+
+/// Says where L-BFGS ended: the objective `Σ ℓ + λ/2 ‖w‖²`, and why there.
+fn describe(minimum: &Minimum, n_examples: usize) -> String {
+    let objective = minimum.value * n_examples as f64;
+    let end = match minimum.stop {
+        Stop::Tolerance => "its gradient is within tolerance",
+        Stop::LineSearch => "minimal up to rounding",
+        Stop::Iterations => "after all passes",
+        Stop::Watch | Stop::NotFinite => "stopped",
+    };
+    let evaluations = minimum.evaluations;
+    format!("objective {objective:.3} in {evaluations} evaluations of all examples: {end}")
 }
 
 /// Refuses the end of a replay that was not stopped and yet did other things than its run.

@@ -149,6 +149,7 @@ impl Settings {
             check_changes(folder, &before, &typed)?;
             table.extend(before);
         }
+        let names_strategy = args.resume.is_some() || typed.contains_key("strategy");
         table.extend(typed);
         let mut settings: Self = table.try_into().map_err(|error: toml::de::Error| {
             Failure::Usage(format!("settings do not fit: {}", error.message()))
@@ -159,7 +160,11 @@ impl Settings {
         if settings.model.is_none() && args.run.is_none() && args.resume.is_none() {
             return Err(Failure::Usage("--model or --run is needed: where the result goes".into()));
         }
+        if settings.update == UpdateChoice::Lbfgs && !names_strategy {
+            settings.strategy = StrategyChoice::Minibatch;
+        }
         settings.check_strategy()?;
+        settings.check_batch()?;
         settings.check_simulation()?;
         settings.fill();
         Ok(settings)
@@ -174,6 +179,22 @@ impl Settings {
             _ => return Ok(()),
         };
         Err(Failure::Usage(problem.to_owned()))
+    }
+
+    fn check_batch(&self) -> Result<(), Failure> {
+        let is_quiet = matches!(self.strategy, StrategyChoice::Minibatch | StrategyChoice::Serial);
+        let problem = match self.update {
+            UpdateChoice::Lbfgs if !is_quiet => "is for --strategy minibatch and serial",
+            UpdateChoice::Lbfgs if self.sr_length.or(self.sr_pieces).is_some() => {
+                "minimises one function: it cannot be combined with pieces that change in each pass"
+            }
+            UpdateChoice::Lbfgs if self.simulate => "cannot be simulated",
+            UpdateChoice::Lbfgs if self.instruments != InstrumentsChoice::Off => {
+                "has no races that instruments could watch"
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::Usage(format!("--update lbfgs {problem}")))
     }
 
     fn check_simulation(&self) -> Result<(), Failure> {
@@ -193,7 +214,7 @@ impl Settings {
     fn fill(&mut self) {
         let rate = match self.update {
             UpdateChoice::Adf | UpdateChoice::AdfCounting => defaults::ADF_RATE,
-            UpdateChoice::Sgd | UpdateChoice::Asgd => defaults::SGD_RATE,
+            UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs => defaults::SGD_RATE,
         };
         self.rate.get_or_insert(rate);
         if self.strategy == StrategyChoice::Bounded {

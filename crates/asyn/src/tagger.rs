@@ -11,8 +11,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use asyn_core::theory::Minimum;
 use asyn_core::{
-    Checkpoint, Layout, Model, Observer, Outcome, Shape, SharedWeights, Strategy, Trainer, Update,
+    BatchTrainer, Checkpoint, Layout, Model, Observer, Outcome, Shape, SharedWeights, Strategy,
+    Trainer, Update,
 };
 use asyn_data::{Encoded, Encoder, ModelFault, ModelFile, Tensor};
 use asyn_models::{Crf, CrfShape, Pieces};
@@ -92,6 +94,25 @@ impl Tagger {
         observer: &mut impl Observer,
     ) -> Result<Outcome> {
         Ok(trainer.resume(&self.crf, examples, &mut self.weights, checkpoint, observer)?)
+    }
+
+    /// Trains by L-BFGS on examples of this tagger's encoder, or goes on from a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Training`](crate::Error::Training), as [`BatchTrainer::fit`].
+    ///
+    /// # Panics
+    ///
+    /// Propagates the panic of a thread.
+    pub fn fit_batch(
+        &mut self,
+        trainer: &BatchTrainer,
+        examples: &[Encoded],
+        checkpoint: Option<&Checkpoint>,
+        observer: &mut impl Observer,
+    ) -> Result<(Outcome, Minimum)> {
+        Ok(trainer.fit(&self.crf, examples, &mut self.weights, checkpoint, observer)?)
     }
 
     /// Returns the encoder.

@@ -10,7 +10,7 @@ use asyn::core::simulate::SimulationReport;
 
 use crate::args::CrfArgs;
 use crate::checkpoint::{self, Best, Fingerprint};
-use crate::choice::StrategyChoice;
+use crate::choice::{StrategyChoice, UpdateChoice};
 use crate::event::{Event, Log, SimulationFacts};
 use crate::failure::Failure;
 use crate::machine;
@@ -31,6 +31,10 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         (None, Some(path)) => Some(RunFolder::of_run(path)),
         (None, None) => None,
     };
+    if args.record.is_some() && settings.update == UpdateChoice::Lbfgs {
+        let problem = "lbfgs cannot be recorded: it is the same every time";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
     if args.record.is_some() && settings.strategy == StrategyChoice::Minibatch {
         let problem = "minibatch cannot be recorded: it is the same every time";
         return Err(Failure::Usage(problem.to_owned()));

@@ -126,6 +126,13 @@ impl Watch {
         })
     }
 
+    /// Prints a line above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        if let Some(progress) = &self.progress {
+            progress.line(line);
+        }
+    }
+
     /// Ends the watch: the words for how it was done, the best pass, and the log for the end.
     pub(crate) fn finish(self) -> Result<(String, Option<Best>, Log), Failure> {
         if let Some(progress) = &self.progress {

@@ -75,6 +75,11 @@ fn impossible_bounds_delays_and_instruments() {
         ("--delay 50:1.5", "expected a share of steps above 0 and at most 1"),
         ("--delay 50:0", "expected a share of steps above 0 and at most 1"),
         ("--instruments all", "--instruments"),
+        ("--update lbfgs --strategy asyngrad", "--update lbfgs is for --strategy minibatch"),
+        ("--update lbfgs --sr-length 3", "--update lbfgs minimises one function"),
+        ("--update lbfgs --strategy serial --simulate", "--update lbfgs cannot be simulated"),
+        ("--update lbfgs --instruments full", "--update lbfgs has no races"),
+        ("--update lbfgs --record run.rec", "lbfgs cannot be recorded"),
         ("--sr-length 0", "--sr-length"),
         ("--sr-length 3 --sr-pieces 2", "cannot be used with"),
     ] {

@@ -69,6 +69,43 @@ fn every_strategy_and_update_learns() {
 }
 
 #[test]
+fn lbfgs_ends_at_the_same_objective_with_any_number_of_threads() {
+    let place = Place::with_corpus(60);
+    let lbfgs = "train crf train.txt --update lbfgs --l2 1 --passes 500 -m m";
+    let objective = |flags: &str| {
+        let said = errors(&place.run(&format!("{lbfgs} {flags}")));
+        let line = said.lines().find(|line| line.starts_with("objective ")).unwrap();
+        assert!(line.ends_with("tolerance") || line.ends_with("rounding"), "{line}");
+        assert!(!said.contains("runs on several threads differ"), "{said}");
+        line.split(' ').nth(1).unwrap().parse::<f64>().unwrap()
+    };
+    let serial = objective("--strategy serial");
+    for threads in [2, 3] {
+        let parallel = objective(&format!("-t {threads}"));
+        assert!((parallel / serial - 1.0).abs() < 1e-6, "{threads}: {parallel}, {serial}");
+    }
+    place.write("tagged", place.succeed("tag -q -m m train.txt"));
+    place.succeed("eval tagged --min-f1 90");
+}
+
+#[test]
+fn lbfgs_goes_on_from_a_run_folder() {
+    let place = Place::with_corpus(60);
+    place.succeed("train crf -q train.txt --update lbfgs --passes 3 --run r");
+    place.succeed("train crf -q --resume r --passes 5");
+    let passes: Vec<Value> = place
+        .text("r/metrics.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["event"] == "pass")
+        .collect();
+    let numbers: Vec<u64> = passes.iter().map(|pass| pass["pass"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    let losses: Vec<f64> = passes.iter().map(|pass| pass["loss"].as_f64().unwrap()).collect();
+    assert!(losses[4] < losses[2] && losses[2] < losses[0], "{losses:?}");
+}
+
+#[test]
 fn cut_sentences_are_learned_from_and_runs_on_them_repeat() {
     let place = Place::with_corpus(150);
     for edges in ["", "--rich-edges"] {
