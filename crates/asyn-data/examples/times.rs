@@ -55,7 +55,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn build(corpus: &Corpus, options: &VocabularyOptions) -> Result<Encoder> {
+fn build(corpus: &Corpus, options: &VocabularyOptions<'_>) -> Result<Encoder> {
     let template = Template::builtin("chunking").expect("the crate has it");
     let (encoder, examples) = Encoder::build(corpus, template, options)?;
     black_box(examples);

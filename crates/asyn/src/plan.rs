@@ -51,20 +51,34 @@ impl Data {
             let name = train.name().to_owned();
             return Err(Error::Columns { name, expected: 2, actual: n_columns }.into());
         }
-        let name = settings.template.get_or_insert_with(|| default_template(&train));
-        let template = find_template(name)?;
+        let before = match &settings.init {
+            None => None,
+            Some(path) => Some(Tagger::load(path, threads)?.0),
+        };
+        let template = match &before {
+            None => {
+                let name = settings.template.get_or_insert_with(|| default_template(&train));
+                find_template(name)?
+            }
+            Some(before) => template_of(before, n_columns, settings)?,
+        };
         for warning in template.lint(n_columns)? {
             talk.warn(&warning.to_string());
         }
-        let lexicon = match &settings.lexicon {
+        let mut lexicon = match &settings.lexicon {
             None => String::new(),
             Some(_) if !template.uses_dictionary() => {
                 return Err(Failure::Usage(format!(
-                    "--lexicon is for templates with %word or %known: {name} has neither"
+                    "--lexicon is for templates with %word or %known: {} has neither",
+                    template.name()
                 )));
             }
             Some(path) => fs::read_to_string(path).map_err(Failure::io("read lexicon", path))?,
         };
+        if let Some(before) = &before {
+            lexicon.push('\n');
+            lexicon.push_str(&before.encoder().lexicon());
+        }
         let options = VocabularyOptions {
             min_freq: settings.min_freq,
             rich_edges: settings.rich_edges,
@@ -72,18 +86,46 @@ impl Data {
             lexicon: &lexicon,
             threads,
         };
-        let (encoder, examples) = Encoder::build(&train, template, &options)?;
+        let (encoder, mut examples) = Encoder::build(&train, template, &options)?;
+        let tagger = match &before {
+            None => Tagger::untrained(encoder)?,
+            Some(before) => {
+                let (encoder, places) = encoder.join(before.encoder(), threads)?;
+                examples.iter_mut().for_each(|example| places.renumber(example));
+                Tagger::continuing(encoder, before, &places)?
+            }
+        };
+        let tagger = tagger.with_pieces(pieces(settings));
         let held_out = match &dev {
             None => None,
-            Some(dev) => Some(HeldOut::new(&encoder, dev, threads)?),
+            Some(dev) => Some(HeldOut::new(tagger.encoder(), dev, threads)?),
         };
         if let (Some(held_out), Some(dev)) = (&held_out, &dev) {
             warn_of_unknown(dev.name(), held_out.unknown_labels(), talk);
         }
-        let tagger = Tagger::untrained(encoder)?.with_pieces(pieces(settings));
         let encode_time = started.elapsed();
         Ok(Self { tagger, examples, held_out, n_tokens: train.n_tokens(), read_time, encode_time })
     }
+}
+
+/// Returns the template of a model to go on from, which the data and the settings have to fit.
+fn template_of(
+    model: &Tagger,
+    n_columns: usize,
+    settings: &mut Settings,
+) -> Result<Template, Failure> {
+    let template = model.encoder().template();
+    let name = settings.template.get_or_insert_with(|| template.name().to_owned());
+    let is_other = *name != template.name() && find_template(name)?.text() != template.text();
+    let problem = if is_other {
+        format!("its template is {}, not {name}", template.name())
+    } else if model.encoder().n_columns() != n_columns {
+        format!("it was trained on {} columns, not {n_columns}", model.encoder().n_columns())
+    } else {
+        return Ok(template.clone());
+    };
+    let path = settings.init.as_deref().unwrap_or(Path::new("")).display();
+    Err(Failure::Usage(format!("--init {path}: {problem}")))
 }
 
 /// Returns how sentences are cut for training.
@@ -353,6 +395,6 @@ pub(crate) fn adf(settings: &Settings) -> Adf {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "settings need no more than f32")]
-fn real(number: f64) -> f32 {
+pub(crate) fn real(number: f64) -> f32 {
     number as f32
 }

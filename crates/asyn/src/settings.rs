@@ -23,8 +23,19 @@ use crate::failure::Failure;
 
 /// The settings that a resumed run may have otherwise than it began: none changes the model or
 /// the steps that lead to it, and the training file is compared by content.
-const MAY_CHANGE: [&str; 8] =
-    ["train", "dev", "model", "threads", "passes", "log", "instruments", "segment"];
+const MAY_CHANGE: [&str; 11] = [
+    "train",
+    "dev",
+    "model",
+    "threads",
+    "passes",
+    "patience",
+    "log",
+    "instruments",
+    "segment",
+    "f16",
+    "prune",
+];
 
 /// Everything that a run depends on, as `config.toml` holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +44,11 @@ pub(crate) struct Settings {
     pub(crate) train: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<PathBuf>,
+    pub(crate) f16: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prune: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) init: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dev: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) strategy: StrategyChoice,
     pub(crate) threads: NonZeroUsize,
     pub(crate) passes: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) patience: Option<NonZeroU32>,
     pub(crate) seed: u64,
     pub(crate) update: UpdateChoice,
     pub(crate) l2: f64,
@@ -94,6 +112,9 @@ impl Default for Settings {
         Self {
             train: PathBuf::new(),
             model: None,
+            f16: false,
+            prune: None,
+            init: None,
             dev: None,
             log: None,
             template: None,
@@ -107,6 +128,7 @@ impl Default for Settings {
             strategy: StrategyChoice::Asyngrad,
             threads: all_cores(),
             passes: defaults::PASSES,
+            patience: None,
             seed: defaults::SEED,
             update: UpdateChoice::Adf,
             l2: defaults::L2,
@@ -162,6 +184,9 @@ impl Settings {
         }
         if settings.update == UpdateChoice::Lbfgs && !names_strategy {
             settings.strategy = StrategyChoice::Minibatch;
+        }
+        if settings.patience.is_some() && settings.dev.is_none() {
+            return Err(Failure::Usage("--patience needs --dev: the score to watch".to_owned()));
         }
         settings.check_strategy()?;
         settings.check_batch()?;

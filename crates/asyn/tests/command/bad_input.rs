@@ -80,6 +80,11 @@ fn impossible_bounds_delays_and_instruments() {
         ("--update lbfgs --strategy serial --simulate", "--update lbfgs cannot be simulated"),
         ("--update lbfgs --instruments full", "--update lbfgs has no races"),
         ("--update lbfgs --record run.rec", "lbfgs cannot be recorded"),
+        ("--patience 2", "--patience needs --dev"),
+        ("--patience 0 -d 20%", "--patience"),
+        ("--patience 2 -d 20% --record run.rec", "cannot be recorded"),
+        ("--init good.model -p np", "--init good.model: its template is chunking, not np"),
+        ("--prune=-1", "--prune"),
         ("--sr-length 0", "--sr-length"),
         ("--sr-length 3 --sr-pieces 2", "cannot be used with"),
     ] {
@@ -118,6 +123,7 @@ fn missing_files() {
         format!("{TRAIN} none"),
         format!("{TRAIN} train.txt --dev none"),
         format!("{TRAIN} train.txt --template none"),
+        format!("{TRAIN} train.txt --init none"),
         "train crf --resume none".to_owned(),
         "tag -m good.model none".to_owned(),
         "tag -m none train.txt".to_owned(),
@@ -136,7 +142,12 @@ fn templates_that_do_not_fit() {
     place.write("wide", "U0:%x[0,0]\nU1:%x[0,2]\nB\n");
     place.write("broken", "U0:%x[0]\n");
     refused(&place, &format!("{TRAIN} train.txt -p wide"), 65, "wide:2: expected a column");
-    refused(&place, &format!("{TRAIN} train.txt -p broken"), 65, "broken:1: expected two");
+    refused(
+        &place,
+        &format!("{TRAIN} train.txt -p broken"),
+        65,
+        "broken:1: expected %x[row,column]",
+    );
     place.write("words", "a O\nb O\n");
     refused(&place, &format!("{TRAIN} words -p chunking"), 65, "expected a column");
 }
