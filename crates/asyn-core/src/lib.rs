@@ -132,7 +132,7 @@ pub use settings::{Access, Sampling};
 pub use shared::SharedWeights;
 pub use strategy::{AsynGrad, Serial, Strategy, run_workers};
 pub use touched::Touched;
-pub use trainer::{Outcome, Trainer, TrainerBuilder};
+pub use trainer::{BatchTrainer, Outcome, Trainer, TrainerBuilder};
 pub use update::{
     Adf, AdfCounting, AdfCountingState, AdfState, Averaging, Frequencies, Sgd, SgdState, Step,
     Training, Update, Window,

@@ -59,6 +59,7 @@ mod crfsuite;
 mod encoder;
 mod error;
 mod format;
+mod half;
 mod model_file;
 mod parallel;
 pub mod planted;
@@ -76,7 +77,7 @@ pub use conllu::{Conllu, Field, write_conllu};
 pub use corpus::{Corpus, Sentence};
 pub use crfsuite::{read_attributes, write_attributes};
 pub use encoder::{
-    EncodeScratch, Encoded, EncodedCorpus, Encoder, UNKNOWN_LABEL, VocabularyOptions,
+    EncodeScratch, Encoded, EncodedCorpus, Encoder, Renumbering, UNKNOWN_LABEL, VocabularyOptions,
 };
 pub use error::{ConlluFault, Error, ModelFault, Result, TemplateFault};
 pub use format::{Format, FormatOptions};

@@ -9,7 +9,7 @@
 //! | `asyn.kind`     | what sort of model it is, so that no other sort is loaded     |
 //! | `asyn.checksum` | eight hexadecimal digits: the CRC-32 (ISO 3309) of all bytes of the file, with these digits read as zeros |
 //!
-//! Tensors of `f32` come first, byte tensors behind them, each sort by name; the map is in the
+//! Tensors of `f32`, or all of them of 16 bits, come first, byte tensors behind them, each sort by name; the map is in the
 //! order of its keys. So the same content is the same file, byte for byte.
 //!
 //! A file is written beside its target, synced and renamed: whoever opens the target finds the
@@ -25,6 +25,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::Serialize;
 
 use crate::error::{Error, ModelFault, Result};
+use crate::half::{from_half, to_half};
 
 /// The version of the layout that this crate reads and writes.
 pub const MODEL_VERSION: &str = "1";
@@ -64,6 +65,8 @@ pub struct ModelFile {
     pub tensors: BTreeMap<String, Tensor>,
     /// Bytes by name, for dictionaries and texts.
     pub blobs: BTreeMap<String, Vec<u8>>,
+    /// Whether weights are written in 16 bits, each rounded to the nearest number of that type.
+    pub half: bool,
 }
 
 /// An array of numbers in row-major order.
@@ -110,7 +113,7 @@ impl ModelFile {
     /// # Errors
     ///
     /// [`Error::Io`] when writing fails, and [`Error::Model`] when a tensor does not fit its shape
-    /// or is not finite, or a name is reserved or used twice. The old file is kept in both cases.
+    /// or is not finite, in 16 bits if these are written, or a name is reserved or used twice. The old file is kept in both cases.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let name = path.display().to_string();
@@ -184,7 +187,7 @@ impl ModelFile {
                     actual: tensor.values.len(),
                 });
             }
-            check_finite(name, &tensor.values)?;
+            check_finite(name, &tensor.values, self.half)?;
         }
         Ok(())
     }
@@ -213,8 +216,9 @@ impl ModelFile {
         let mut tensors = BTreeMap::new();
         let mut start = 0;
         for (name, tensor) in &self.tensors {
-            let end = start + 4 * tensor.values.len();
-            let entry = Entry { dtype: "F32", shape: &tensor.shape, data_offsets: [start, end] };
+            let (dtype, n_bytes) = if self.half { ("F16", 2) } else { ("F32", 4) };
+            let end = start + n_bytes * tensor.values.len();
+            let entry = Entry { dtype, shape: &tensor.shape, data_offsets: [start, end] };
             tensors.insert(name, entry);
             start = end;
         }
@@ -239,7 +243,11 @@ impl ModelFile {
         for tensor in self.tensors.values() {
             for values in tensor.values.chunks(NUMBERS_AT_A_TIME) {
                 buffer.clear();
-                buffer.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                if self.half {
+                    buffer.extend(values.iter().flat_map(|&value| to_half(value).to_le_bytes()));
+                } else {
+                    buffer.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                }
                 output(&buffer)?;
             }
         }
@@ -285,6 +293,12 @@ fn parse(bytes: &[u8], expected_kind: &str) -> Result<ModelFile, ModelFault> {
                 let values = numbers.map(|&number| f32::from_le_bytes(number)).collect();
                 model.tensors.insert(name.to_owned(), Tensor::new(view.shape(), values));
             }
+            Dtype::F16 => {
+                let numbers = view.data().as_chunks::<2>().0.iter();
+                let values = numbers.map(|&number| from_half(u16::from_le_bytes(number))).collect();
+                model.tensors.insert(name.to_owned(), Tensor::new(view.shape(), values));
+                model.half = true;
+            }
             Dtype::U8 => {
                 model.blobs.insert(name.to_owned(), view.data().to_vec());
             }
@@ -300,8 +314,10 @@ fn parse(bytes: &[u8], expected_kind: &str) -> Result<ModelFile, ModelFault> {
     Ok(model)
 }
 
-fn check_finite(name: &str, values: &[f32]) -> Result<(), ModelFault> {
-    match values.iter().position(|value| !value.is_finite()) {
+/// Refuses numbers that are not finite as they are written.
+fn check_finite(name: &str, values: &[f32], half: bool) -> Result<(), ModelFault> {
+    let written = |value| if half { from_half(to_half(value)) } else { value };
+    match values.iter().position(|&value| !written(value).is_finite()) {
         None => Ok(()),
         Some(idx) => {
             Err(ModelFault::NotFinite { tensor: name.to_owned(), idx, value: values[idx] })

@@ -194,3 +194,23 @@ fn a_missing_file_is_an_error_of_the_system() {
         other => panic!("{other}"),
     }
 }
+
+#[test]
+fn weights_in_16_bits_come_back_rounded() {
+    let mut model = ModelFile::new("example");
+    let values = [0.5, -1.0, 0.1, 1e-9].repeat(100);
+    model.tensors.insert("weights".to_owned(), Tensor::new(&[4, 100], values.clone()));
+    model.blobs.insert("text".to_owned(), b"as it is".to_vec());
+    let whole = model.to_bytes().unwrap();
+    model.half = true;
+    let bytes = model.to_bytes().unwrap();
+    assert!(bytes.len().abs_diff(whole.len() - 800) <= 8, "two bytes less a weight");
+    let back = ModelFile::from_bytes("half", &bytes, "example").unwrap();
+    for (back, value) in back.tensors["weights"].values.iter().zip(values) {
+        assert!((back - value).abs() <= value.abs() / 2048.0 + 3e-8, "{back} {value}");
+    }
+    assert_eq!(back.blobs, model.blobs);
+    assert_eq!(back.to_bytes().unwrap(), bytes);
+    model.tensors.insert("large".to_owned(), Tensor::new(&[1], vec![70_000.0]));
+    assert!(model.to_bytes().is_err(), "no number of 16 bits is that large");
+}

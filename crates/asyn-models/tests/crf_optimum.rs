@@ -4,8 +4,10 @@
 //! are `f64`, by forward-backward in log space, and the method is Newton's, with a Hessian of
 //! central differences.
 
-use asyn_core::Model;
+use std::num::NonZeroUsize;
+
 use asyn_core::theory::{FullObjective, Lbfgs, Stop};
+use asyn_core::{BatchTrainer, Model};
 use asyn_data::{Encoded, Encoder, Template, VocabularyOptions, planted};
 use asyn_models::{Crf, CrfShape};
 
@@ -164,6 +166,16 @@ fn the_minimum_of_a_crf_is_that_of_newton_in_f64() {
         for &at in &places {
             let error = (minimum.point[at] - expected[at]).abs();
             assert!(error < within, "weight {at}: {} {}", minimum.point[at], expected[at]);
+        }
+
+        for threads in [1, 3] {
+            let threads = NonZeroUsize::new(threads).unwrap();
+            let mut weights = crf.initial_weights(1);
+            let trainer = BatchTrainer { lbfgs, l2, threads };
+            let trained = trainer.fit(&crf, &sentences, &mut weights, None, &mut ()).unwrap().1;
+            assert_eq!(trained.stop, Stop::Tolerance);
+            let excess = (trained.value - expected_value).abs() / expected_value;
+            assert!(excess < 1e-6, "{threads} threads: {excess}");
         }
     }
 }

@@ -101,6 +101,16 @@ pub(crate) struct CrfArgs {
     /// Where the model is written.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
+    /// Writes weights in 16 bits: half the size.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    f16: bool,
+    /// Drops attributes whose absolute weights sum to at most X before the model is written.
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    prune: Option<f64>,
+    /// A model to go on from: its labels, attributes and weights are kept, new ones start at 0.
+    #[arg(long, value_name = "MODEL")]
+    init: Option<PathBuf>,
     /// Templates of the attributes: word, chunking, np, chunking-rich, pos, seg, ner or a file
     /// [default: by the number of columns].
     #[arg(short = 'p', long, value_name = "NAME|FILE")]
@@ -120,6 +130,9 @@ pub(crate) struct CrfArgs {
     /// Number of passes over the training data.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) passes: Option<u32>,
+    /// Ends the run when the development score has not risen in N passes.
+    #[arg(long, value_name = "N")]
+    patience: Option<NonZeroU32>,
     /// Update rule [default: adf].
     #[arg(long, value_enum)]
     pub(crate) update: Option<UpdateChoice>,

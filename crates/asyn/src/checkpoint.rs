@@ -5,6 +5,7 @@
 //! stand in the string map in decimal digits that read back as the same bits.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +34,11 @@ pub(crate) struct Best {
 }
 
 impl Best {
+    /// Returns true if so many passes up to `pass` have not done better.
+    pub(crate) fn has_aged(&self, pass: u32, patience: NonZeroU32) -> bool {
+        pass.saturating_sub(self.pass) >= patience.get()
+    }
+
     /// Returns what a model file says about the score.
     pub(crate) fn describe(&self) -> String {
         let Self { pass, score, .. } = self;

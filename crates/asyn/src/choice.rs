@@ -37,6 +37,8 @@ pub(crate) enum UpdateChoice {
     Adf,
     /// The same, with the frequency counted in each window, as published.
     AdfCounting,
+    /// L-BFGS on the gradient of all examples: a pass is an iteration.
+    Lbfgs,
 }
 
 /// How a step size falls over time.

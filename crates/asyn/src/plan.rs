@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
+use asyn::core::theory::{Lbfgs, Minimum, Stop};
 use asyn::core::{
-    Adf, AdfCounting, AsynGrad, Averaging, Checkpoint, Instruments, Outcome, Read, Replicas,
-    Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
+    Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Instruments, Outcome, Read,
+    Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
 use asyn::data::{Corpus, Encoded, Encoder, Error, Format, Template, VocabularyOptions};
 use asyn::models::Pieces;
@@ -51,15 +53,29 @@ impl Data {
             return Err(Error::Columns { name, expected: 2, actual: n_columns }.into());
         }
         let format = format_of(&settings.train, settings.format);
-        let name = settings.template.get_or_insert_with(|| default_template(format, &train));
-        let template = find_template(name)?;
+        let before = match &settings.init {
+            None => None,
+            Some(path) => Some(Tagger::load(path, threads)?.0),
+        };
+        let template = match &before {
+            None => {
+                let name =
+                    settings.template.get_or_insert_with(|| default_template(format, &train));
+                find_template(name)?
+            }
+            Some(before) => template_of(before, n_columns, settings)?,
+        };
         for warning in template.lint(n_columns)? {
             talk.warn(&warning.to_string());
         }
-        let lexicon = match &settings.lexicon {
+        let mut lexicon = match &settings.lexicon {
             None => String::new(),
             Some(path) => read_lexicon(path, &template)?,
         };
+        if let Some(before) = &before {
+            lexicon.push('\n');
+            lexicon.push_str(&before.encoder().lexicon());
+        }
         let options = VocabularyOptions {
             min_freq: settings.min_freq,
             rich_edges: settings.rich_edges,
@@ -67,18 +83,46 @@ impl Data {
             lexicon: &lexicon,
             threads,
         };
-        let (encoder, examples) = Encoder::build(&train, template, &options)?;
+        let (encoder, mut examples) = Encoder::build(&train, template, &options)?;
+        let tagger = match &before {
+            None => Tagger::untrained(encoder)?,
+            Some(before) => {
+                let (encoder, places) = encoder.join(before.encoder(), threads)?;
+                examples.iter_mut().for_each(|example| places.renumber(example));
+                Tagger::continuing(encoder, before, &places)?
+            }
+        };
+        let tagger = tagger.with_pieces(pieces(settings));
         let held_out = match &dev {
             None => None,
-            Some(dev) => Some(HeldOut::new(&encoder, dev, threads)?),
+            Some(dev) => Some(HeldOut::new(tagger.encoder(), dev, threads)?),
         };
         if let (Some(held_out), Some(dev)) = (&held_out, &dev) {
             warn_of_unknown(dev.name(), held_out.unknown_labels(), talk);
         }
-        let tagger = Tagger::untrained(encoder)?.with_pieces(pieces(settings));
         let encode_time = started.elapsed();
         Ok(Self { tagger, examples, held_out, n_tokens: train.n_tokens(), read_time, encode_time })
     }
+}
+
+/// Returns the template of a model to go on from, which the data and the settings have to fit.
+fn template_of(
+    model: &Tagger,
+    n_columns: usize,
+    settings: &mut Settings,
+) -> Result<Template, Failure> {
+    let template = model.encoder().template();
+    let name = settings.template.get_or_insert_with(|| template.name().to_owned());
+    let is_other = *name != template.name() && find_template(name)?.text() != template.text();
+    let problem = if is_other {
+        format!("its template is {}, not {name}", template.name())
+    } else if model.encoder().n_columns() != n_columns {
+        format!("it was trained on {} columns, not {n_columns}", model.encoder().n_columns())
+    } else {
+        return Ok(template.clone());
+    };
+    let path = settings.init.as_deref().unwrap_or(Path::new("")).display();
+    Err(Failure::Usage(format!("--init {path}: {problem}")))
 }
 
 /// Returns how sentences are cut for training.
@@ -220,6 +264,7 @@ impl Run<'_> {
             }
             UpdateChoice::Adf => self.with_update(strategy, adf(settings)),
             UpdateChoice::AdfCounting => self.with_update(strategy, AdfCounting(adf(settings))),
+            UpdateChoice::Lbfgs => self.batch(&strategy),
         }
     }
 
@@ -274,6 +319,34 @@ impl Run<'_> {
         };
         Ok(outcome?)
     }
+
+    /// Runs L-BFGS on as many threads as the strategy has workers.
+    fn batch(self, strategy: &impl Strategy) -> Result<Outcome, Failure> {
+        let Self { settings, data, checkpoint, watch } = self;
+        let threads = strategy.workers(settings.threads.get());
+        let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+        let lbfgs = Lbfgs { max_iterations: settings.passes as usize, ..Lbfgs::default() };
+        let trainer = BatchTrainer { lbfgs, l2: settings.l2, threads };
+        let description = format!("lbfgs with {} pairs, l2 {}", lbfgs.memory, settings.l2);
+        watch.start(settings, data, (strategy.name(), threads.get(), &description))?;
+        let (outcome, minimum) =
+            data.tagger.fit_batch(&trainer, &data.examples, checkpoint, watch)?;
+        watch.say(&describe(&minimum, data.examples.len()));
+        Ok(outcome)
+    }
+}
+
+/// Says where L-BFGS ended: the objective `Σ ℓ + λ/2 ‖w‖²`, and why there.
+fn describe(minimum: &Minimum, n_examples: usize) -> String {
+    let objective = minimum.value * n_examples as f64;
+    let end = match minimum.stop {
+        Stop::Tolerance => "its gradient is within tolerance",
+        Stop::LineSearch => "minimal up to rounding",
+        Stop::Iterations => "after all passes",
+        Stop::Watch | Stop::NotFinite => "stopped",
+    };
+    let evaluations = minimum.evaluations;
+    format!("objective {objective:.3} in {evaluations} evaluations of all examples: {end}")
 }
 
 /// Refuses the end of a replay that was not stopped and yet did other things than its run.
@@ -347,6 +420,6 @@ pub(crate) fn adf(settings: &Settings) -> Adf {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "settings need no more than f32")]
-fn real(number: f64) -> f32 {
+pub(crate) fn real(number: f64) -> f32 {
     number as f32
 }

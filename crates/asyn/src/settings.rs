@@ -26,8 +26,19 @@ use crate::format::{Fields, FormatChoice};
 
 /// The settings that a resumed run may have otherwise than it began: none changes the model or
 /// the steps that lead to it, and the training file is compared by content.
-const MAY_CHANGE: [&str; 8] =
-    ["train", "dev", "model", "threads", "passes", "log", "instruments", "segment"];
+const MAY_CHANGE: [&str; 11] = [
+    "train",
+    "dev",
+    "model",
+    "threads",
+    "passes",
+    "patience",
+    "log",
+    "instruments",
+    "segment",
+    "f16",
+    "prune",
+];
 
 /// Everything that a run depends on, as `config.toml` holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +51,11 @@ pub(crate) struct Settings {
     pub(crate) columns: Option<Fields>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<PathBuf>,
+    pub(crate) f16: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prune: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) init: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dev: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) strategy: StrategyChoice,
     pub(crate) threads: NonZeroUsize,
     pub(crate) passes: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) patience: Option<NonZeroU32>,
     pub(crate) seed: u64,
     pub(crate) update: UpdateChoice,
     pub(crate) l2: f64,
@@ -103,6 +121,9 @@ impl Default for Settings {
             format: None,
             columns: None,
             model: None,
+            f16: false,
+            prune: None,
+            init: None,
             dev: None,
             log: None,
             template: None,
@@ -116,6 +137,7 @@ impl Default for Settings {
             strategy: StrategyChoice::Asyngrad,
             threads: all_cores(),
             passes: defaults::PASSES,
+            patience: None,
             seed: defaults::SEED,
             update: UpdateChoice::Adf,
             l2: defaults::L2,
@@ -158,6 +180,7 @@ impl Settings {
             check_changes(folder, &before, &typed)?;
             table.extend(before);
         }
+        let names_strategy = args.resume.is_some() || typed.contains_key("strategy");
         table.extend(typed);
         let mut settings: Self = table.try_into().map_err(|error: toml::de::Error| {
             Failure::Usage(format!("settings do not fit: {}", error.message()))
@@ -168,7 +191,14 @@ impl Settings {
         if settings.model.is_none() && args.run.is_none() && args.resume.is_none() {
             return Err(Failure::Usage("--model or --run is needed: where the result goes".into()));
         }
+        if settings.update == UpdateChoice::Lbfgs && !names_strategy {
+            settings.strategy = StrategyChoice::Minibatch;
+        }
+        if settings.patience.is_some() && settings.dev.is_none() {
+            return Err(Failure::Usage("--patience needs --dev: the score to watch".to_owned()));
+        }
         settings.check_strategy()?;
+        settings.check_batch()?;
         settings.check_simulation()?;
         settings.fill();
         Ok(settings)
@@ -183,6 +213,22 @@ impl Settings {
             _ => return Ok(()),
         };
         Err(Failure::Usage(problem.to_owned()))
+    }
+
+    fn check_batch(&self) -> Result<(), Failure> {
+        let is_quiet = matches!(self.strategy, StrategyChoice::Minibatch | StrategyChoice::Serial);
+        let problem = match self.update {
+            UpdateChoice::Lbfgs if !is_quiet => "is for --strategy minibatch and serial",
+            UpdateChoice::Lbfgs if self.sr_length.or(self.sr_pieces).is_some() => {
+                "minimises one function: it cannot be combined with pieces that change in each pass"
+            }
+            UpdateChoice::Lbfgs if self.simulate => "cannot be simulated",
+            UpdateChoice::Lbfgs if self.instruments != InstrumentsChoice::Off => {
+                "has no races that instruments could watch"
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::Usage(format!("--update lbfgs {problem}")))
     }
 
     fn check_simulation(&self) -> Result<(), Failure> {
@@ -202,7 +248,7 @@ impl Settings {
     fn fill(&mut self) {
         let rate = match self.update {
             UpdateChoice::Adf | UpdateChoice::AdfCounting => defaults::ADF_RATE,
-            UpdateChoice::Sgd | UpdateChoice::Asgd => defaults::SGD_RATE,
+            UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs => defaults::SGD_RATE,
         };
         self.rate.get_or_insert(rate);
         if self.strategy == StrategyChoice::Bounded {

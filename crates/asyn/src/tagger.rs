@@ -11,10 +11,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use asyn_core::theory::Minimum;
 use asyn_core::{
-    Checkpoint, Layout, Model, Observer, Outcome, Shape, SharedWeights, Strategy, Trainer, Update,
+    BatchTrainer, Checkpoint, Layout, Model, Observer, Outcome, Shape, SharedWeights, Strategy,
+    Trainer, Update,
 };
-use asyn_data::{Encoded, Encoder, ModelFault, ModelFile, Tensor};
+use asyn_data::{Encoded, Encoder, ModelFault, ModelFile, Renumbering, Tensor};
 use asyn_models::{Crf, CrfShape, Pieces};
 
 use crate::error::Result;
@@ -49,6 +51,90 @@ impl Tagger {
         })?;
         let weights = SharedWeights::zeroed(crf.layout().len());
         Ok(Self { encoder, crf, weights })
+    }
+
+    /// Makes a tagger that knows what `before` knows: `encoder` joins an encoder of new data with
+    /// that of `before`, as `places` says. The weights of `before` are kept, new ones are 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if there are too many labels.
+    pub fn continuing(encoder: Encoder, before: &Self, places: &Renumbering) -> Result<Self> {
+        let mut tagger = Self::untrained(encoder)?;
+        let labels = |label: usize| usize::from(places.other_labels[label]);
+        let attributes = |id: usize| places.other_attributes[id] as usize;
+        tagger.copy_weights(before, attributes, labels);
+        Ok(tagger)
+    }
+
+    /// Drops the attributes whose weights, rich edges included, have absolute values that sum to
+    /// at most `least`, with tables built by `threads` threads; returns how many they are.
+    ///
+    /// No score of a token changes by more than `least` for each of its attributes.
+    ///
+    /// # Panics
+    ///
+    /// If the model has more than 2³² attributes.
+    pub fn prune(&mut self, least: f32, threads: usize) -> usize {
+        let n = u32::try_from(self.encoder.n_attributes()).expect("attribute ids are u32");
+        let kept: Vec<u32> = (0..n).filter(|&id| self.sum_of_weights(id) > least).collect();
+        let encoder = self.encoder.select(&kept, threads);
+        let mut pruned = Self::untrained(encoder).expect("the labels are those of this model");
+        let place = |id: usize| {
+            let id = u32::try_from(id).expect("attribute ids are u32");
+            kept.binary_search(&id).unwrap_or(usize::MAX)
+        };
+        pruned.copy_weights(self, place, |label| label);
+        let n_dropped = self.encoder.n_attributes() - kept.len();
+        *self = pruned;
+        n_dropped
+    }
+
+    /// Returns the sum of the absolute weights of an attribute.
+    fn sum_of_weights(&self, id: u32) -> f32 {
+        let rows = |tensor: &&asyn_core::Tensor| matches!(tensor.shape, Shape::Rows { rows, .. } if (id as usize) < rows);
+        let mut row = Vec::new();
+        let mut sum = 0.0;
+        for tensor in self.crf.layout().tensors().iter().filter(rows) {
+            row.resize(tensor.dim().1, 0.0);
+            let start = tensor.start + id as usize * stride(tensor.shape);
+            self.weights.view(start, row.len()).read_into(&mut row);
+            sum += row.iter().map(|weight| weight.abs()).sum::<f32>();
+        }
+        sum
+    }
+
+    /// Copies the weights of another tagger, whose attributes and labels have other numbers here;
+    /// an attribute that is not here has a number out of range.
+    fn copy_weights(
+        &mut self,
+        other: &Self,
+        attributes: impl Fn(usize) -> usize,
+        labels: impl Fn(usize) -> usize,
+    ) {
+        let (n_there, n_here) = (other.encoder.labels().len(), self.encoder.labels().len());
+        let pair = |pair: usize| labels(pair / n_there) * n_here + labels(pair % n_there);
+        for id in other.crf.layout().ids() {
+            let from = other.crf.layout().export(&other.weights, id);
+            let name = &other.crf.layout().tensor(id).name;
+            let Some(to) =
+                self.crf.layout().ids().find(|&id| self.crf.layout().tensor(id).name == *name)
+            else {
+                continue;
+            };
+            let mut into = self.crf.layout().export(&self.weights, to);
+            for ((row, column), &weight) in from.indexed_iter() {
+                let (row, column) = match name.as_str() {
+                    "edge" => (labels(row), labels(column)),
+                    "rich" => (attributes(row), pair(column)),
+                    _ => (attributes(row), labels(column)),
+                };
+                if let Some(place) = into.get_mut((row, column)) {
+                    *place = weight;
+                }
+            }
+            self.crf.layout().import(&mut self.weights, to, &into);
+        }
     }
 
     /// Cuts sentences for training: structure regularisation. Labelling never cuts.
@@ -94,6 +180,25 @@ impl Tagger {
         Ok(trainer.resume(&self.crf, examples, &mut self.weights, checkpoint, observer)?)
     }
 
+    /// Trains by L-BFGS on examples of this tagger's encoder, or goes on from a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Training`](crate::Error::Training), as [`BatchTrainer::fit`].
+    ///
+    /// # Panics
+    ///
+    /// Propagates the panic of a thread.
+    pub fn fit_batch(
+        &mut self,
+        trainer: &BatchTrainer,
+        examples: &[Encoded],
+        checkpoint: Option<&Checkpoint>,
+        observer: &mut impl Observer,
+    ) -> Result<(Outcome, Minimum)> {
+        Ok(trainer.fit(&self.crf, examples, &mut self.weights, checkpoint, observer)?)
+    }
+
     /// Returns the encoder.
     pub fn encoder(&self) -> &Encoder {
         &self.encoder
@@ -127,10 +232,25 @@ impl Tagger {
     ///
     /// [`Error::Data`](crate::Error::Data), as [`ModelFile::save`].
     pub fn save(&self, path: impl AsRef<Path>, about: BTreeMap<String, String>) -> Result<()> {
+        Ok(self.to_file(about).save(path)?)
+    }
+
+    fn to_file(&self, about: BTreeMap<String, String>) -> ModelFile {
         let mut file = ModelFile::new(KIND);
         file.metadata = about;
         self.encoder.to_tensors(&mut file);
         export(self.crf.layout(), &self.weights, &mut file);
+        file
+    }
+
+    /// Writes as [`Tagger::save`] does, with weights in 16 bits: a file of about half the size.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tagger::save`], also if a weight is 65,520 or more.
+    pub fn save_f16(&self, path: impl AsRef<Path>, about: BTreeMap<String, String>) -> Result<()> {
+        let mut file = self.to_file(about);
+        file.half = true;
         Ok(file.save(path)?)
     }
 

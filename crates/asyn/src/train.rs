@@ -10,11 +10,11 @@ use asyn::core::simulate::SimulationReport;
 
 use crate::args::CrfArgs;
 use crate::checkpoint::{self, Best, Fingerprint};
-use crate::choice::StrategyChoice;
+use crate::choice::{StrategyChoice, UpdateChoice};
 use crate::event::{Event, Log, SimulationFacts};
 use crate::failure::Failure;
 use crate::machine;
-use crate::plan::{self, Data};
+use crate::plan::{self, Data, real};
 use crate::progress::Talk;
 use crate::races::RaceFacts;
 use crate::recording::{Ending, Header, Recording, Tape};
@@ -31,6 +31,14 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         (None, Some(path)) => Some(RunFolder::of_run(path)),
         (None, None) => None,
     };
+    if args.record.is_some() && settings.patience.is_some() {
+        let problem = "a run with --patience cannot be recorded: it may end early";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
+    if args.record.is_some() && settings.update == UpdateChoice::Lbfgs {
+        let problem = "lbfgs cannot be recorded: it is the same every time";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
     if args.record.is_some() && settings.strategy == StrategyChoice::Minibatch {
         let problem = "minibatch cannot be recorded: it is the same every time";
         return Err(Failure::Usage(problem.to_owned()));
@@ -57,7 +65,9 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
     let outcome = plan::train(&settings, &mut data, checkpoint.as_ref(), &mut watch, &mut tape)?;
     let (manner, best, mut log) = watch.finish()?;
     let passes = first_pass.max(outcome.passes.last().map_or(0, |report| report.pass));
-    let stopped = outcome.stopped && passes < settings.passes;
+    let has_settled = (settings.patience.zip(best.as_ref()))
+        .is_some_and(|(patience, best)| best.has_aged(passes, patience));
+    let stopped = outcome.stopped && passes < settings.passes && !has_settled;
     match (&args.record, tape) {
         (Some(path), Tape::Given(_)) if stopped => talk.warn(&format!(
             "stopped: {} is not written, only whole runs are recorded",
@@ -79,6 +89,11 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         *data.tagger.weights_mut() = weights;
         (pass, score)
     });
+    if let Some(least) = settings.prune {
+        let n = data.tagger.encoder().n_attributes();
+        let dropped = data.tagger.prune(real(least), settings.threads.get());
+        talk.say(&format!("pruned {dropped} of {n} attributes"));
+    }
     save(&settings, folder.as_ref(), &data.tagger, &about, talk)?;
 
     let simulation = say_simulation(&outcome, talk);
@@ -100,7 +115,8 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         write_report(folder).unwrap_or_else(|failure| talk.warn(&failure.line()));
     }
     if let Some((pass, score)) = best {
-        talk.say(&format!("best pass {pass}: dev F1 {:.2}", score.f1));
+        let end = if has_settled { ", and no better one since" } else { "" };
+        talk.say(&format!("best pass {pass}: dev F1 {:.2}{end}", score.f1));
     }
     say_end(&settings, &outcome, talk, started);
     match (stopped, &folder) {
@@ -163,7 +179,11 @@ pub(crate) fn save(
 ) -> Result<(), Failure> {
     for path in folder.map(RunFolder::model).iter().chain(&settings.model) {
         let started = Instant::now();
-        tagger.save(path, about.clone())?;
+        if settings.f16 {
+            tagger.save_f16(path, about.clone())?;
+        } else {
+            tagger.save(path, about.clone())?;
+        }
         let size = fs::metadata(path).map_or(0, |file| file.len());
         talk.say(&format!("saved {}: {:.1} MB", path.display(), size as f64 / 1e6));
         talk.detail(&format!("saved in {:.3} s", started.elapsed().as_secs_f64()));

@@ -1,6 +1,7 @@
 //! Watches a run: scores each pass, keeps the best, writes events and checkpoints, shows
 //! progress, and ends the run when it is interrupted.
 
+use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ pub(crate) struct Watch {
     n_tokens: usize,
     n_examples: usize,
     n_passes: u32,
+    patience: Option<NonZeroU32>,
     best: Option<Best>,
     log: Log,
     talk: Talk,
@@ -42,6 +44,8 @@ pub(crate) struct Watch {
     /// How the run was done, in words.
     manner: String,
     is_interrupted: bool,
+    /// Whether the score has not risen for as long as patience lasts.
+    is_settled: bool,
     failure: Option<Failure>,
 }
 
@@ -55,6 +59,7 @@ impl Watch {
             n_tokens: data.n_tokens,
             n_examples: data.examples.len(),
             n_passes: settings.passes,
+            patience: settings.patience,
             best: None,
             log,
             talk,
@@ -64,6 +69,7 @@ impl Watch {
             last_checkpoint: Instant::now(),
             manner: String::new(),
             is_interrupted: false,
+            is_settled: false,
             failure: None,
         }
     }
@@ -126,6 +132,13 @@ impl Watch {
         })
     }
 
+    /// Prints a line above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        if let Some(progress) = &self.progress {
+            progress.line(line);
+        }
+    }
+
     /// Ends the watch: the words for how it was done, the best pass, and the log for the end.
     pub(crate) fn finish(self) -> Result<(String, Option<Best>, Log), Failure> {
         if let Some(progress) = &self.progress {
@@ -162,7 +175,11 @@ impl Watch {
         }
         self.tell(report, score)?;
         self.is_interrupted = self.interrupt.is_asked();
-        let is_last = report.pass == self.n_passes;
+        self.is_settled = self
+            .patience
+            .zip(self.best.as_ref())
+            .is_some_and(|(patience, best)| best.has_aged(report.pass, patience));
+        let is_last = report.pass == self.n_passes || self.is_settled;
         if self.is_interrupted || is_last || self.last_checkpoint.elapsed() >= CHECKPOINT_EVERY {
             self.checkpoint(quiet)?;
         }
@@ -248,7 +265,7 @@ impl Observer for Watch {
             _ => Ok(()),
         };
         self.failure = result.err();
-        if self.is_interrupted || self.failure.is_some() {
+        if self.is_interrupted || self.is_settled || self.failure.is_some() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())

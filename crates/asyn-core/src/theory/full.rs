@@ -1,5 +1,9 @@
 //! The objective over all examples.
 
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
+
 use super::dot;
 use crate::Real;
 use crate::batch::Batch;
@@ -39,11 +43,19 @@ use crate::worker::Worker;
 pub struct FullObjective<'a, M: Model> {
     model: &'a M,
     examples: &'a [M::Example],
-    ids: Vec<u32>,
     l2: f64,
     weights: SharedWeights,
-    workspace: M::Workspace,
+    shares: Vec<Share<M::Workspace>>,
+}
+
+/// The examples of one thread, with its memory.
+#[derive(Debug)]
+struct Share<W> {
+    ids: Vec<u32>,
+    workspace: W,
     gradient: Gradient,
+    /// The gradient of these examples.
+    sum: Vec<f64>,
 }
 
 impl<'a, M: Model> FullObjective<'a, M> {
@@ -67,16 +79,30 @@ impl<'a, M: Model> FullObjective<'a, M> {
             let (setting, expected) = ("l2", "at least 0 and finite");
             return Err(Error::Setting { setting, expected, actual: l2.to_string() });
         }
-        let n = u32::try_from(examples.len()).expect("example ids are u32");
-        Ok(Self {
-            model,
-            examples,
-            ids: (0..n).collect(),
-            l2,
-            weights: SharedWeights::zeroed(model.layout().len()),
-            workspace: model.workspace(),
+        let weights = SharedWeights::zeroed(model.layout().len());
+        let objective = Self { model, examples, l2, weights, shares: Vec::new() };
+        Ok(objective.with_threads(NonZeroUsize::MIN))
+    }
+
+    /// Makes so many threads evaluate the objective, each a share of the examples. Shares are
+    /// summed in the order of the examples: the same number of threads gives the same bits.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more than 2³² examples.
+    #[must_use]
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        let n = u32::try_from(self.examples.len()).expect("example ids are u32");
+        let ids: Vec<u32> = (0..n).collect();
+        let share = |ids: &[u32]| Share {
+            ids: ids.to_vec(),
+            workspace: self.model.workspace(),
             gradient: Gradient::new(0.0),
-        })
+            sum: vec![0.0; self.weights.len()],
+        };
+        let most = ids.len().div_ceil(threads.get());
+        self.shares = ids.chunks(most).map(share).collect();
+        self
     }
 
     /// Sets `gradient` to `∇f(w)` and returns `f(w)`. Both vectors are laid out as the weights
@@ -84,7 +110,8 @@ impl<'a, M: Model> FullObjective<'a, M> {
     ///
     /// # Panics
     ///
-    /// Panics if `w` or `gradient` has another length than the model's layout.
+    /// Panics if `w` or `gradient` has another length than the model's layout; propagates the
+    /// panic of a thread.
     #[allow(clippy::cast_possible_truncation, reason = "the model reads f32")]
     #[allow(clippy::cast_precision_loss, reason = "examples are far fewer than 2^53")]
     pub fn evaluate(&mut self, w: &[f64], gradient: &mut [f64]) -> f64 {
@@ -95,19 +122,46 @@ impl<'a, M: Model> FullObjective<'a, M> {
             *weight = w as Real;
         }
         gradient.fill(0.0);
-        let worker = Worker::reader(layout, &self.weights);
-        let mut loss = 0.0;
-        for id in self.ids.chunks(1) {
-            let batch = Batch::new(0, 0, id, self.examples);
-            self.gradient.clear();
-            self.gradient.clear_sums();
-            loss += self.model.gradient(&worker, &batch, &mut self.workspace, &mut self.gradient);
-            self.gradient.add_to(layout, gradient);
+        let (model, examples, weights) = (self.model, self.examples, &self.weights);
+        let loss: f64 = thread::scope(|scope| {
+            let evaluate = |share: &mut Share<_>| share.evaluate(model, examples, weights);
+            let spawn = |share| scope.spawn(move || evaluate(share));
+            let threads: Vec<_> = self.shares.iter_mut().map(spawn).collect();
+            let join = |thread: ScopedJoinHandle<'_, f64>| {
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+            };
+            threads.into_iter().map(join).sum()
+        });
+        for share in &self.shares {
+            gradient.iter_mut().zip(&share.sum).for_each(|(all, part)| *all += part);
         }
         let m = self.examples.len() as f64;
         for (gradient, &w) in gradient.iter_mut().zip(w) {
             *gradient = (*gradient + self.l2 * w) / m;
         }
         (loss + self.l2 / 2.0 * dot(w, w)) / m
+    }
+}
+
+impl<W> Share<W> {
+    /// Sets `sum` to the gradient of the summed loss of these examples, and returns the loss.
+    fn evaluate<M: Model<Workspace = W>>(
+        &mut self,
+        model: &M,
+        examples: &[M::Example],
+        weights: &SharedWeights,
+    ) -> f64 {
+        let layout = model.layout();
+        let worker = Worker::reader(layout, weights);
+        self.sum.fill(0.0);
+        let mut loss = 0.0;
+        for id in self.ids.chunks(1) {
+            let batch = Batch::new(0, 0, id, examples);
+            self.gradient.clear();
+            self.gradient.clear_sums();
+            loss += model.gradient(&worker, &batch, &mut self.workspace, &mut self.gradient);
+            self.gradient.add_to(layout, &mut self.sum);
+        }
+        loss
     }
 }

@@ -5,6 +5,7 @@
 //! strong Wolfe conditions (section 3.1), with `c₁` = 10⁻⁴ and `c₂` = 0.9.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use super::dot;
 
@@ -85,6 +86,8 @@ pub enum Stop {
     LineSearch,
     /// The function or its gradient is not finite at the first point.
     NotFinite,
+    /// The caller, who watched, ended it.
+    Watch,
 }
 
 impl Lbfgs {
@@ -100,7 +103,22 @@ impl Lbfgs {
     pub fn minimize(
         &self,
         start: Vec<f64>,
+        objective: impl FnMut(&[f64], &mut [f64]) -> f64,
+    ) -> Minimum {
+        self.minimize_watched(start, objective, |_, _| ControlFlow::Continue(()))
+    }
+
+    /// Minimises as [`Lbfgs::minimize`] does, and calls `watch` after each iteration with the
+    /// point and the value there; ends when it breaks.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `memory` is 0.
+    pub fn minimize_watched(
+        &self,
+        start: Vec<f64>,
         mut objective: impl FnMut(&[f64], &mut [f64]) -> f64,
+        mut watch: impl FnMut(&[f64], f64) -> ControlFlow<()>,
     ) -> Minimum {
         assert!(self.memory > 0, "L-BFGS keeps at least one pair");
         let mut evaluations = 0;
@@ -144,6 +162,9 @@ impl Lbfgs {
             pairs.extend(Pair::between(&now, &next));
             now = next;
             iterations += 1;
+            if watch(&now.point, now.value).is_break() {
+                break Stop::Watch;
+            }
         };
         let gradient_norm = now.gradient_norm();
         let Iterate { point, value, .. } = now;

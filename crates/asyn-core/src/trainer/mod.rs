@@ -7,12 +7,15 @@
 //! | --------- | ---------------------------------------------------- |
 //! | `builder` | the settings, and the one place that checks them     |
 //! | `run`     | a run in progress: segments, clocks, the last copies |
+//! | `batch`   | runs on the gradient of all examples, by L-BFGS      |
 //!
-//! No example is computed here: a strategy runs the segments.
+//! No example is computed here: a strategy runs the segments, the full objective the batches.
 
+mod batch;
 mod builder;
 mod run;
 
+pub use batch::BatchTrainer;
 pub use builder::TrainerBuilder;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod chain;
 mod count;
 mod dictionary;
 mod encoded;
+mod extend;
 mod fill;
 mod rows;
 mod tensors;
@@ -20,6 +21,7 @@ mod window;
 use std::collections::BTreeMap;
 
 pub use encoded::{Encoded, EncodedCorpus, UNKNOWN_LABEL};
+pub use extend::Renumbering;
 
 use crate::corpus::{Corpus, Sentence};
 use crate::error::{Error, Result};

@@ -73,6 +73,16 @@ impl Vocabulary {
         self.offsets.len() - 1
     }
 
+    /// Returns an attribute: its shape, then its cells.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such attribute.
+    pub(super) fn attribute(&self, id: u32) -> &[u32] {
+        let id = id as usize;
+        &self.attributes[self.offsets[id] as usize..self.offsets[id + 1] as usize]
+    }
+
     /// Returns the table for one shape of the template.
     pub(super) fn chain(&self, shape_idx: usize) -> &Chain {
         &self.chains[shape_idx]
@@ -80,8 +90,7 @@ impl Vocabulary {
 
     /// Returns the text of an attribute, as CRF++ writes it.
     pub(super) fn text(&self, template: &Template, id: u32) -> String {
-        let id = id as usize;
-        let attribute = &self.attributes[self.offsets[id] as usize..self.offsets[id + 1] as usize];
+        let attribute = self.attribute(id);
         let literals = &template.shapes()[attribute[0] as usize].literals;
         let mut text = literals[0].clone();
         for (&cell, literal) in attribute[1..].iter().zip(&literals[1..]) {

@@ -71,6 +71,43 @@ fn every_strategy_and_update_learns() {
 }
 
 #[test]
+fn lbfgs_ends_at_the_same_objective_with_any_number_of_threads() {
+    let place = Place::with_corpus(60);
+    let lbfgs = "train crf train.txt --update lbfgs --l2 1 --passes 500 -m m";
+    let objective = |flags: &str| {
+        let said = errors(&place.run(&format!("{lbfgs} {flags}")));
+        let line = said.lines().find(|line| line.starts_with("objective ")).unwrap();
+        assert!(line.ends_with("tolerance") || line.ends_with("rounding"), "{line}");
+        assert!(!said.contains("runs on several threads differ"), "{said}");
+        line.split(' ').nth(1).unwrap().parse::<f64>().unwrap()
+    };
+    let serial = objective("--strategy serial");
+    for threads in [2, 3] {
+        let parallel = objective(&format!("-t {threads}"));
+        assert!((parallel / serial - 1.0).abs() < 1e-6, "{threads}: {parallel}, {serial}");
+    }
+    place.write("tagged", place.succeed("tag -q -m m train.txt"));
+    place.succeed("eval tagged --min-f1 90");
+}
+
+#[test]
+fn lbfgs_goes_on_from_a_run_folder() {
+    let place = Place::with_corpus(60);
+    place.succeed("train crf -q train.txt --update lbfgs --passes 3 --run r");
+    place.succeed("train crf -q --resume r --passes 5");
+    let passes: Vec<Value> = place
+        .text("r/metrics.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["event"] == "pass")
+        .collect();
+    let numbers: Vec<u64> = passes.iter().map(|pass| pass["pass"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    let losses: Vec<f64> = passes.iter().map(|pass| pass["loss"].as_f64().unwrap()).collect();
+    assert!(losses[4] < losses[2] && losses[2] < losses[0], "{losses:?}");
+}
+
+#[test]
 fn cut_sentences_are_learned_from_and_runs_on_them_repeat() {
     let place = Place::with_corpus(150);
     for edges in ["", "--rich-edges"] {
@@ -152,6 +189,82 @@ fn the_saved_weights_are_those_of_the_best_pass() {
     let score = held_out.score(tagger.crf(), tagger.weights(), 2);
     assert_eq!(end["dev_f1"].as_f64(), Some(score.f1()));
     assert!(about["dev"].starts_with(&format!("F1 {:.2}", score.f1())), "{about:?}");
+}
+
+#[test]
+fn patience_ends_a_run_some_passes_after_the_best_and_the_folder_can_go_on() {
+    let place = Place::with_corpus(80);
+    place.write("dev.txt", asyn::data::planted::chunking(40, 8).text());
+    let flags = "--strategy serial -d dev.txt --rate 1.5 --passes 200 --patience 3 --run r";
+    let said = errors(&place.run(&format!("train crf train.txt {flags}")));
+    assert!(said.contains(", and no better one since"), "{said}");
+    let events = || -> Vec<Value> {
+        place.text("r/metrics.jsonl").lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    };
+    let end = events().pop().unwrap();
+    let (passes, best) = (end["passes"].as_u64().unwrap(), end["best_pass"].as_u64().unwrap());
+    assert_eq!((passes, &end["stopped"]), (best + 3, &Value::Bool(false)));
+    let scores: Vec<f64> =
+        events().iter().filter_map(|event| event["dev"]["f1"].as_f64()).collect();
+    let highest = scores.iter().copied().fold(0.0, f64::max);
+    assert_eq!(scores[usize::try_from(best).unwrap() - 1], highest);
+    place.succeed(&format!("train crf -q --resume r --patience 4 --passes {}", passes + 1));
+    assert_eq!(events().pop().unwrap()["passes"].as_u64(), Some(passes + 1));
+}
+
+#[test]
+fn training_goes_on_from_a_model_with_new_labels_and_attributes() {
+    let place = Place::with_corpus(120);
+    let text = place.text("train.txt");
+    let half = text.match_indices("\n\n").nth(59).unwrap().0 + 2;
+    place.write("first.txt", &text[..half]);
+    place.write("second.txt", format!("{}{}", &text[half..], "new XX B-NEW\n\n".repeat(5)));
+    let serial = "train crf -q --strategy serial --rich-edges --passes 4";
+    place.succeed(&format!("{serial} first.txt -m first"));
+    // Steps so small that nothing is learned show what was kept.
+    let still = "--passes 1 --rate 1e-30 --l2 0";
+    place.succeed(
+        &format!("{serial} second.txt --init first {still} -m kept").replace("--passes 4", ""),
+    );
+    let tagged = |model: &str| place.succeed(&format!("tag -q -m {model} first.txt --marginals"));
+    let labels = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split(' ').nth(3).unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(labels(&tagged("kept")), labels(&tagged("first")));
+    let (kept, _) = Tagger::load(place.path("kept"), 1).unwrap();
+    let (first, _) = Tagger::load(place.path("first"), 1).unwrap();
+    assert!(kept.encoder().n_attributes() > first.encoder().n_attributes());
+    assert!(kept.encoder().labels().contains(&"B-NEW".to_owned()));
+
+    place.succeed(&format!("{serial} second.txt --init first -m both"));
+    place.write("tagged", place.succeed("tag -q -m both train.txt"));
+    place.succeed("eval tagged --min-f1 90");
+    place.write("new.txt", "new XX B-NEW\n");
+    assert!(place.succeed("tag -q -m both new.txt").ends_with("B-NEW\n\n"));
+}
+
+#[test]
+fn pruned_and_halved_models_are_smaller_and_tag_nearly_the_same() {
+    let place = Place::with_corpus(150);
+    let train = "train crf train.txt --strategy serial --rich-edges --passes 4";
+    let said = |flags: &str| errors(&place.run(&format!("{train} {flags}")));
+    said("-m whole");
+    assert!(said("-m half --f16").contains("saved half"));
+    let pruned = said("-m pruned --prune 0.05");
+    let line = pruned.lines().find(|line| line.starts_with("pruned ")).unwrap();
+    let n_pruned: u32 = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(n_pruned > 0, "{pruned}");
+    let size = |model: &str| place.read(model).len();
+    assert!(size("half") < size("whole") * 3 / 4 && size("pruned") < size("whole"));
+    for model in ["half", "pruned"] {
+        place.write("tagged", place.succeed(&format!("tag -q -m {model} train.txt")));
+        place.succeed("eval tagged --min-f1 90");
+    }
+    // What is dropped then has no weight at all.
+    assert!(said("-m none --prune 0").contains("pruned "));
+    assert!(place.succeed("tag -m none train.txt") == place.succeed("tag -m whole train.txt"));
+    assert!(said("-m empty --prune 1e9").contains("pruned "));
+    place.succeed("tag -q -m empty train.txt");
 }
 
 #[test]
