@@ -52,6 +52,18 @@ pub enum Error {
         /// The number of columns of this line.
         actual: usize,
     },
+    /// A token has more attributes than a model takes.
+    #[error("{name}:{line}: expected at most {limit} attributes, as in training, found {actual}")]
+    TooWide {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The most attributes of a token of the training file.
+        limit: usize,
+        /// The number of attributes of the line.
+        actual: usize,
+    },
     /// An attribute has another value than 1.
     #[error("{name}:{line}: expected attributes without a value or with 1, found {item:?}")]
     Value {
@@ -142,6 +154,7 @@ impl Error {
         match &mut self {
             Self::Utf8 { line, .. }
             | Self::Ragged { line, .. }
+            | Self::TooWide { line, .. }
             | Self::Conllu { line, .. }
             | Self::Value { line, .. }
             | Self::Cell { line, .. }

@@ -43,11 +43,13 @@ pub struct FormatOptions {
     pub fields: Vec<Field>,
     /// The labels of the characters of segmented text.
     pub scheme: Scheme,
+    /// The columns of an attribute file; as many as its widest token needs without it.
+    pub n_columns: Option<usize>,
 }
 
 impl Default for FormatOptions {
     fn default() -> Self {
-        Self { fields: vec![Field::Form, Field::Upos], scheme: Scheme::Bmes }
+        Self { fields: vec![Field::Form, Field::Upos], scheme: Scheme::Bmes, n_columns: None }
     }
 }
 
@@ -91,7 +93,7 @@ impl Format {
             Self::Conllu => Conllu::read(name, input)?.corpus(&options.fields),
             Self::Segmented => read_segmented(name, input, options.scheme),
             Self::Text => read_plain(name, input),
-            Self::Crfsuite => read_attributes(name, input),
+            Self::Crfsuite => read_attributes(name, input, options.n_columns),
         }
     }
 }

@@ -5,8 +5,9 @@
 use std::io::Write;
 
 use asyn_data::{
-    Conllu, Corpus, Field, Format, FormatOptions, Scheme, join_words, read_attributes, read_plain,
-    read_segmented, write_attributes, write_conllu, write_plain, write_segmented,
+    Conllu, Corpus, Encoded, Encoder, Field, Format, FormatOptions, Scheme, Template,
+    VocabularyOptions, join_words, read_attributes, read_plain, read_segmented, write_attributes,
+    write_conllu, write_plain, write_segmented,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -182,7 +183,7 @@ fn labels_that_break_their_scheme_still_join_all_characters() {
 #[test]
 fn attributes_are_unescaped_and_escaped() {
     let text = "B\\:X\ta\\:b:1\tc\\\\d\t\te:1.0\tf:\n\nO\n";
-    let corpus = read_attributes("file", text.as_bytes()).unwrap();
+    let corpus = read_attributes("file", text.as_bytes(), None).unwrap();
     assert_eq!(
         rows(&corpus),
         [vec![vec!["a:b", "c\\d", "e", "f", "", "B:X"]], vec![vec!["", "", "", "", "", "O"]]]
@@ -191,11 +192,35 @@ fn attributes_are_unescaped_and_escaped() {
     write_attributes("B:X", ["a:b", "c\\d", "::", "e"], &mut written).unwrap();
     assert_eq!(String::from_utf8(written).unwrap(), "B\\:X\ta\\:b\tc\\\\d\t\\:\\:\te\n");
     for value in ["a:2", "a:0", "a:x", "a:1:1", "a:nan"] {
-        let error = read_attributes("file", format!("O\tb\nO\t{value}\n").as_bytes()).unwrap_err();
+        let error =
+            read_attributes("file", format!("O\tb\nO\t{value}\n").as_bytes(), None).unwrap_err();
         let expected =
             format!("file:2: expected attributes without a value or with 1, found {value:?}");
         assert_eq!(error.to_string(), expected);
     }
+}
+
+#[test]
+fn the_attributes_of_a_file_are_those_that_are_learnt() {
+    let text = "X\ta\tb\tb\nY\tb\n\nX\nY\tc\ta\n";
+    let corpus = read_attributes("file", text.as_bytes(), None).unwrap();
+    let template = Template::attributes(corpus.n_columns());
+    let options = VocabularyOptions::default();
+    let (encoder, examples) = Encoder::build(&corpus, template, &options).unwrap();
+    let names = |token: usize, example: &Encoded| -> Vec<String> {
+        example.attributes_of(token).iter().map(|&id| encoder.attribute(id)).collect()
+    };
+    assert_eq!(names(0, &examples[0]), ["U:b", "U:b", "U:a"]);
+    assert_eq!(names(1, &examples[0]), ["U:b"]);
+    assert_eq!(names(0, &examples[1]), [""; 0]);
+    assert_eq!(names(1, &examples[1]), ["U:a", "U:c"]);
+    let n_columns = Some(corpus.n_columns());
+    let other = read_attributes("other", "X\tc\td\n".as_bytes(), n_columns).unwrap();
+    let encoded = encoder.encode(&other, 1).unwrap();
+    assert_eq!(names(0, &encoded.sentences[0]), ["U:c"]);
+    let wide = read_attributes("wide", "X\nX\ta\tb\tc\td\n".as_bytes(), n_columns);
+    let expected = "wide:2: expected at most 3 attributes, as in training, found 4";
+    assert_eq!(wide.unwrap_err().to_string(), expected);
 }
 
 #[test]
@@ -256,7 +281,7 @@ proptest! {
         // A line of blanks alone ends a sentence.
         prop_assume!(!cells.concat().trim().is_empty());
         write_attributes(&cells[0], attributes, &mut written).unwrap();
-        let corpus = read_attributes("file", &written[..]).unwrap();
+        let corpus = read_attributes("file", &written[..], None).unwrap();
         let read: Vec<&str> = corpus.sentence(0).token(0).collect();
         prop_assert_eq!(read[..read.len() - 1].to_vec(), cells[1..].to_vec());
         prop_assert_eq!(read[read.len() - 1], &cells[0]);

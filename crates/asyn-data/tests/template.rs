@@ -65,7 +65,7 @@ fn syntax_errors_name_the_line_and_the_cause() {
     assert_eq!(
         error.to_string(),
         "my.template:1: expected %x[row,column] or another macro, found \"%stem[0,0]\"; the macros \
-         are x, prefix, suffix, shape, short, lower, type, has, same, word, known"
+         are x, filled, prefix, suffix, shape, short, lower, type, has, same, word, known"
     );
     let error = Template::parse("my.template", "U:%suffix[0,0]").unwrap_err();
     assert_eq!(

@@ -195,7 +195,8 @@ fn encode(
     }
     let name = args.template.clone().unwrap_or_else(|| default_template(from, corpus));
     let options = VocabularyOptions { threads: all_cores().get(), ..VocabularyOptions::default() };
-    Ok(Encoder::build(corpus, find_template(&name)?, &options)?)
+    let template = find_template(&name, from, corpus.n_columns())?;
+    Ok(Encoder::build(corpus, template, &options)?)
 }
 
 /// Writes attributes that a template made, those of a token by falling frequency.

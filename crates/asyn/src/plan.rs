@@ -12,7 +12,9 @@ use asyn::core::{
     Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Instruments, Outcome, Read,
     Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
-use asyn::data::{Corpus, Encoded, Encoder, Error, Format, Template, VocabularyOptions};
+use asyn::data::{
+    Corpus, Encoded, Encoder, Error, Format, FormatOptions, Template, VocabularyOptions,
+};
 use asyn::models::Pieces;
 use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
 use asyn::{HeldOut, Tagger};
@@ -27,6 +29,9 @@ use crate::progress::Talk;
 use crate::recording::{Events, Tape};
 use crate::settings::Settings;
 use crate::watch::Watch;
+
+/// What the template of files that have their attributes already is called.
+const ATTRIBUTES: &str = "attributes";
 
 /// The data of a run, encoded, with an untrained model for them.
 #[derive(Debug)]
@@ -61,12 +66,14 @@ impl Data {
             None => {
                 let name =
                     settings.template.get_or_insert_with(|| default_template(format, &train));
-                find_template(name)?
+                find_template(name, format, n_columns)?
             }
             Some(before) => template_of(before, n_columns, settings)?,
         };
-        for warning in template.lint(n_columns)? {
-            talk.warn(&warning.to_string());
+        if format != Format::Crfsuite {
+            for warning in template.lint(n_columns)? {
+                talk.warn(&warning.to_string());
+            }
         }
         let mut lexicon = match &settings.lexicon {
             None => String::new(),
@@ -112,8 +119,10 @@ fn template_of(
     settings: &mut Settings,
 ) -> Result<Template, Failure> {
     let template = model.encoder().template();
+    let format = format_of(&settings.train, settings.format);
     let name = settings.template.get_or_insert_with(|| template.name().to_owned());
-    let is_other = *name != template.name() && find_template(name)?.text() != template.text();
+    let is_other = *name != template.name()
+        && find_template(name, format, n_columns)?.text() != template.text();
     let problem = if is_other {
         format!("its template is {}, not {name}", template.name())
     } else if model.encoder().n_columns() != n_columns {
@@ -149,25 +158,21 @@ pub(crate) fn warn_of_unknown(name: &str, unknown: &BTreeMap<String, u64>, talk:
 
 /// Reads the training and the development data.
 fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Failure> {
-    let options = options_of(settings.columns.as_ref());
-    let open = |path: &Path| -> Result<Corpus, Failure> {
-        let format = format_of(path, settings.format);
-        if format == Format::Crfsuite {
-            let path = path.display();
-            return Err(Failure::Usage(format!("{path}: files of CRFsuite can be converted only")));
-        }
-        let mut corpus = format.open(path, &options)?;
+    let mut options = options_of(settings.columns.as_ref());
+    let open = |path: &Path, options: &FormatOptions| -> Result<Corpus, Failure> {
+        let mut corpus = format_of(path, settings.format).open(path, options)?;
         if let Some(kind) = &settings.only_type {
             corpus.only_type(kind);
         }
         Ok(corpus)
     };
-    let train = open(&settings.train)?;
+    let train = open(&settings.train, &options)?;
+    options.n_columns = Some(train.n_columns());
     let Some(dev) = &settings.dev else {
         return Ok((train, None));
     };
     let Some(percent) = dev.strip_suffix('%') else {
-        let dev = open(Path::new(dev))?;
+        let dev = open(Path::new(dev), &options)?;
         return Ok((train, Some(dev)));
     };
     let share = percent.parse().ok().filter(|share| (0.0..100.0).contains(share));
@@ -185,6 +190,7 @@ fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Failure> {
 pub(crate) fn default_template(format: Format, corpus: &Corpus) -> String {
     let name = match (format, corpus.n_columns()) {
         (Format::Segmented, _) => "seg",
+        (Format::Crfsuite, _) => ATTRIBUTES,
         (Format::Conllu, 2) => "pos",
         (_, 2) => "word",
         _ => "chunking",
@@ -192,8 +198,20 @@ pub(crate) fn default_template(format: Format, corpus: &Corpus) -> String {
     name.to_owned()
 }
 
-/// Returns a template by its name, or out of a file.
-pub(crate) fn find_template(name: &str) -> Result<Template, Failure> {
+/// Returns a template for data of a format, by its name or out of a file.
+pub(crate) fn find_template(
+    name: &str,
+    format: Format,
+    n_columns: usize,
+) -> Result<Template, Failure> {
+    if format == Format::Crfsuite {
+        return if name == ATTRIBUTES {
+            Ok(Template::attributes(n_columns))
+        } else {
+            let problem = "files of CRFsuite have their attributes already";
+            Err(Failure::Usage(format!("--template {name}: {problem}")))
+        };
+    }
     if let Some(template) = Template::builtin(name) {
         return Ok(template);
     }

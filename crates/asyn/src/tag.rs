@@ -12,7 +12,8 @@ use std::thread;
 use std::time::Instant;
 
 use asyn::data::{
-    Conllu, Corpus, Encoder, Error, Field, Format, FormatOptions, Scheme, UNKNOWN_LABEL, join_words,
+    Conllu, Corpus, Encoder, Error, Field, Format, FormatOptions, Scheme, Template, UNKNOWN_LABEL,
+    join_words,
 };
 use asyn::{Labeller, Tagger};
 
@@ -77,14 +78,16 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
             "--columns names {n_fields} fields: the model is one of {n_columns} columns"
         )));
     }
-    let problem = match format {
-        Format::Crfsuite => Some("files of CRFsuite can be converted only"),
-        Format::Conllu if args.marginals => Some("--marginals has no place in CoNLL-U"),
-        _ => None,
-    };
-    if let Some(problem) = problem {
+    if format == Format::Conllu && args.marginals {
+        let problem = "--marginals has no place in CoNLL-U";
         return Err(Failure::Usage(problem.to_owned()));
     }
+    let has_attributes = *encoder.template() == Template::attributes(n_columns);
+    if has_attributes != (format == Format::Crfsuite) {
+        let problem = "models of attributes label files of CRFsuite, and no other models do";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
+    options.n_columns = Some(n_columns);
     let print = Print::Column { marginals: args.marginals };
     let task = Task { tagger: &tagger, format, options: &options, print };
     label_file(task, &args.file, threads, talk)
@@ -217,7 +220,8 @@ fn label(
             print_field(encoder, labeller, &corpus, conllu, field, text)
         }
         (Print::Column { marginals }, None) => {
-            print_column(encoder, labeller, &corpus, marginals, text)
+            let first = if format == Format::Crfsuite { corpus.n_columns() - 1 } else { 0 };
+            print_column(encoder, labeller, &corpus, first, marginals, text)
         }
         (Print::Words, None) => {
             let lines = String::from_utf8_lossy(&block.bytes);
@@ -238,11 +242,13 @@ fn label(
     Ok(labelled)
 }
 
-/// Prints every token with its columns, its label and, where asked for, the confidence.
+/// Prints every token with its columns from `first` on, its label and, where asked for, the
+/// confidence.
 fn print_column(
     encoder: &Encoder,
     labeller: &mut Labeller<'_>,
     corpus: &Corpus,
+    first: usize,
     marginals: bool,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
@@ -256,7 +262,7 @@ fn print_column(
             (labeller.label(&sentence), &[][..])
         };
         for (token, &label) in predicted.iter().enumerate() {
-            for cell in sentence.token(token) {
+            for cell in sentence.token(token).skip(first) {
                 out.extend_from_slice(cell.as_bytes());
                 out.extend_from_slice(separator);
             }

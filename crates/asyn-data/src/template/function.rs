@@ -9,6 +9,8 @@
 pub(crate) enum Function {
     /// The cell as it is.
     Itself,
+    /// A test: the cell where it is not empty, as some of attribute files are.
+    Filled,
     /// Its first characters, or all where there are fewer.
     Prefix(usize),
     /// Its last characters, or all where there are fewer.
@@ -73,6 +75,7 @@ impl Function {
         memory.clear();
         match self {
             Self::Itself => return Some(cell),
+            Self::Filled => return (!cell.is_empty()).then_some(cell),
             Self::Prefix(length) => {
                 let end = cell.char_indices().nth(length).map_or(cell.len(), |(at, _)| at);
                 return Some(&cell[..end]);

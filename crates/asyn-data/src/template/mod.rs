@@ -176,6 +176,15 @@ impl Template {
         Some(Self::parse(name, text).expect("the templates of the crate can be parsed"))
     }
 
+    /// Returns the template of attribute files of `n_columns` columns, the last of which is the label:
+    /// every cell that is not empty is an attribute, whichever column it is in.
+    #[allow(clippy::missing_panics_doc, reason = "the lines are those of a template")]
+    pub fn attributes(n_columns: usize) -> Self {
+        let lines = (1..n_columns).map(|column| format!("U:%filled[0,{}]\n", column - 1));
+        let text: String = lines.chain(["B\n".to_owned()]).collect();
+        Self::parse("attributes", &text).expect("the lines are those of a template")
+    }
+
     /// Returns the names that [`Template::builtin`] knows.
     pub fn builtin_names() -> [&'static str; 7] {
         ["word", "chunking", "np", "chunking-rich", "pos", "seg", "ner"]

@@ -13,8 +13,9 @@ use crate::error::TemplateFault;
 const MAX_AFFIX: usize = 64;
 
 /// The macros, each with its arguments.
-const MACROS: [(&str, &str); 11] = [
+const MACROS: [(&str, &str); 12] = [
     ("x", "%x[row,column]"),
+    ("filled", "%filled[row,column]"),
     ("prefix", "%prefix[row,column,length]"),
     ("suffix", "%suffix[row,column,length]"),
     ("shape", "%shape[row,column]"),
@@ -58,7 +59,10 @@ impl Source {
 
     /// Returns whether a line with it makes an attribute only where something holds.
     pub(crate) fn is_test(self) -> bool {
-        !matches!(self, Self::Cell { function, .. } if !matches!(function, Function::Has(_)))
+        match self {
+            Self::Cell { function, .. } => matches!(function, Function::Filled | Function::Has(_)),
+            _ => true,
+        }
     }
 
     /// Returns whether it looks words up in the dictionary.
@@ -93,6 +97,7 @@ pub(super) fn parse(text: &str) -> Result<(Reference, &str), TemplateFault> {
     let cell = |column: &str, function| Ok(Source::Cell { column: whole(column)?, function });
     let source = match (name, &arguments[1..]) {
         ("x", [column]) => cell(column, Function::Itself),
+        ("filled", [column]) => cell(column, Function::Filled),
         ("prefix", [column, length]) => cell(column, Function::Prefix(affix(length)?)),
         ("suffix", [column, length]) => cell(column, Function::Suffix(affix(length)?)),
         ("shape", [column]) => cell(column, Function::Shape),

@@ -103,6 +103,22 @@ fn a_segmenter_learns_from_segmented_text() {
 }
 
 #[test]
+fn attributes_of_crfsuite_are_learnt_as_if_a_template_had_made_them() {
+    let place = Place::with_corpus(60);
+    place.write("t", "U0:%x[0,0]\nU1:%x[-1,1]\nU2:%suffix[0,0,2]\nB\n");
+    place.succeed("convert train.txt --to crfsuite -p t -o train.crfsuite");
+    place.succeed(&format!("{TRAIN} --passes 3 train.txt -p t -m columns.model"));
+    place.succeed(&format!("{TRAIN} --passes 3 train.crfsuite -m crfsuite.model"));
+    let last = |text: String| -> Vec<String> {
+        text.lines().map(|line| line.rsplit([' ', '\t']).next().unwrap().to_owned()).collect()
+    };
+    let columns = place.succeed("tag -q -m columns.model train.txt");
+    let labelled = place.succeed("tag -q -m crfsuite.model train.crfsuite");
+    assert_eq!(labelled.lines().next().unwrap().split('\t').count(), 2);
+    assert!(last(labelled) == last(columns));
+}
+
+#[test]
 fn plain_text_is_tagged_word_by_word() {
     let place = with_conllu();
     place.succeed(&format!("{TRAIN} --passes 1 train.txt -m words.model"));
@@ -117,7 +133,10 @@ fn formats_that_do_not_fit_are_refused() {
     let place = with_conllu();
     place.succeed(&format!("{TRAIN} --passes 1 train.conllu -m good.model"));
     place.write("range.conllu", place.text("train.conllu").replacen("1-1", "1-900", 1));
-    place.write("a.crfsuite", "O\ta\n");
+    place.write("a.crfsuite", "O\ta\nX\tb\n");
+    place.write("value.crfsuite", "O\ta\nX\tb:2\n");
+    place.write("wide.crfsuite", "O\ta\tb\n");
+    place.succeed(&format!("{TRAIN} --passes 1 a.crfsuite -m a.model"));
     place.write("latin1", b"a b\n\xe9\n");
     let before = place.names();
     let train = format!("{TRAIN} -m new.model");
@@ -130,8 +149,12 @@ fn formats_that_do_not_fit_are_refused() {
         (format!("{train} latin1 --format segmented"), 65, "latin1:2: expected UTF-8"),
         (format!("{train} train.txt --format xml"), 2, "--format"),
         (format!("{train} train.conllu --columns WORD"), 2, "WORD is not one of FORM"),
-        (format!("{train} a.crfsuite"), 2, "can be converted only"),
-        ("tag -q -m good.model a.crfsuite".to_owned(), 2, "can be converted only"),
+        (format!("{train} value.crfsuite"), 65, "value.crfsuite:2: expected attributes without"),
+        (format!("{train} a.crfsuite -p word"), 2, "have their attributes already"),
+        (format!("{train} a.crfsuite -d wide.crfsuite"), 65, "wide.crfsuite:1: expected at most 1"),
+        ("tag -q -m good.model a.crfsuite".to_owned(), 2, "models of attributes"),
+        ("tag -q -m a.model train.txt --format columns".to_owned(), 2, "models of attributes"),
+        ("tag -q -m a.model wide.crfsuite".to_owned(), 65, "wide.crfsuite:1: expected at most 1"),
         ("tag -q -m good.model train.conllu --columns FORM,XPOS,UPOS".to_owned(), 2, "3 fields"),
         ("tag -q -m good.model train.conllu --marginals".to_owned(), 2, "--marginals"),
         ("segment -q -m good.model train.txt".to_owned(), 2, "not one of segmented text"),
