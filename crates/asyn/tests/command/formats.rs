@@ -169,3 +169,29 @@ fn formats_that_do_not_fit_are_refused() {
     assert_fails(&place.run("segment -q -m words.model latin1"), 65, "latin1:2: expected UTF-8");
     assert_fails(&place.run("segment -q -m words.model absent"), 66, "absent");
 }
+
+#[test]
+fn sentences_and_label_sets_of_any_size_are_taken_or_refused() {
+    let place = Place::new();
+    let word = |i: usize| format!("{}\tw{}\t_\tT{}\t_\t_\t_\t_\t_\t_\n", i + 1, i % 977, i % 13);
+    let long = (0..100_000).map(word).collect::<String>() + "\n";
+    place.write("long.conllu", &long);
+    place.succeed(&format!("{TRAIN} long.conllu -p word --passes 1 -m long.model"));
+    let labelled = place.succeed("tag -q -m long.model long.conllu");
+    assert_eq!(labelled.lines().count(), 100_001);
+    assert!(place.succeed("convert -q long.conllu") == long);
+    let line = "ab c ".repeat(40_000);
+    place.write("long.seg", &line);
+    let back = place.succeed("convert -q long.seg --from segmented --to segmented");
+    assert!(back == line.trim_end().to_owned() + "\n");
+    let chunk = |i: usize| format!("a B-T{0}\nb I-T{0}\n\n", i % 500);
+    let text: String = (0..2000).map(chunk).collect();
+    place.write("labels.txt", &text);
+    place.succeed("convert -q labels.txt --scheme iobes -o iobes.txt");
+    assert!(place.succeed("convert -q iobes.txt --scheme bio") == text);
+    // One token of very many attributes would make all others as wide.
+    let attributes: String = (0..100_000).map(|i| format!("\ta{i}")).collect();
+    place.write("wide.crfsuite", format!("O{attributes}\n{}", "O\tb\n".repeat(20_000)));
+    let output = place.run("train crf -q wide.crfsuite -m wide.model");
+    assert_fails(&output, 65, "expected at most 1073741824 cells");
+}
