@@ -23,10 +23,13 @@ const ALL_BLOCKS: Instruments = Instruments {
     shadow: false,
 };
 
-/// Trains on 2000 clicks in segments of 700 and returns the mass of each of two passes.
+/// The clicks of a run; Miri takes a second for some.
+const N: usize = if cfg!(miri) { 60 } else { 2000 };
+
+/// Trains on [`N`] clicks in three segments and returns the mass of each of two passes.
 fn masses<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Mass> {
-    let (model, clicks) = (Logistic::new(40), separable_clicks(2000, 40, 1));
-    let builder = builder.passes(2).segment_len(700).instruments(ALL_BLOCKS);
+    let (model, clicks) = (Logistic::new(40), separable_clicks(N, 40, 1));
+    let builder = builder.passes(2).segment_len(N * 7 / 20).instruments(ALL_BLOCKS);
     let trainer = builder.build().unwrap();
     let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ()).unwrap();
     outcome.passes.iter().map(|pass| pass.races.as_ref().expect("it is on").mass).collect()
@@ -122,6 +125,7 @@ fn the_mass_that_the_simulator_loses_is_found() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "16,000 steps of what the other tests do take minutes")]
 fn a_sample_of_rows_is_watched_and_small_whole_tensors_if_asked_for() {
     let (model, clicks) = (Logistic::new(1000), separable_clicks(4000, 1000, 1));
     let written = |one_in, balance_whole, seed| {

@@ -1,4 +1,5 @@
 //! What the instruments report, where the races are known.
+#![allow(clippy::cast_possible_truncation, reason = "there are few clicks")]
 
 mod tasks;
 
@@ -23,9 +24,14 @@ const EVERY_STEP: Instruments = Instruments {
     shadow: true,
 };
 
-/// Trains on 120 clicks and returns what each worker saw in the last pass.
+/// The clicks of a run; Miri takes a second for each.
+const N: u64 = if cfg!(miri) { 24 } else { 120 };
+/// Those of a simulated run.
+const N_SIMULATED: u64 = if cfg!(miri) { 40 } else { 400 };
+
+/// Trains on [`N`] clicks and returns what each worker saw in the last pass.
 fn races<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Races> {
-    let (model, clicks) = (Logistic::new(40), separable_clicks(120, 40, 1));
+    let (model, clicks) = (Logistic::new(40), separable_clicks(N as usize, 40, 1));
     let trainer = builder.passes(2).instruments(EVERY_STEP).build().unwrap();
     let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ()).unwrap();
     outcome.passes[1].races.clone().expect("instruments are on").workers
@@ -50,7 +56,7 @@ fn without_instruments_there_is_no_report() {
 fn one_worker_sees_nothing<S: Strategy, U: Update + Clone>(
     builder: impl Fn() -> TrainerBuilder<S, U>,
 ) {
-    let (model, clicks) = (Logistic::new(40), separable_clicks(300, 40, 1));
+    let (model, clicks) = (Logistic::new(40), separable_clicks(2 * N as usize, 40, 1));
     let [plain, watched] = [Instruments::default(), EVERY_STEP].map(|instruments| {
         let trainer = builder().passes(2).instruments(instruments).build().unwrap();
         let mut weights = model.initial_weights(1);
@@ -105,9 +111,9 @@ fn an_order_that_waits_tears_nothing() {
         races(Trainer::builder().strategy(Minibatch::default()).threads(3)),
     ] {
         let total = total(&workers);
-        assert_eq!((workers.len(), total.probes.len()), (3, 120));
+        assert_eq!((workers.len(), total.probes.len()), (3, N as usize));
         assert_eq!(total.wrong_rate(), 0.0);
-        assert_eq!(total.overwrites, Overwrites { steps: 120, read: 0, written: 0 });
+        assert_eq!(total.overwrites, Overwrites { steps: N, read: 0, written: 0 });
         assert_eq!((total.changes.changed_steps, total.changes.distance), (0, 0.0));
     }
 }
@@ -120,7 +126,7 @@ fn in_a_fixed_order_staleness_is_a_point_mass_after_the_first_round() {
         // In the first round of the segment each worker reads one update more than the last, and
         // in the last ones some workers have left.
         let full = threads - 1;
-        assert!(counts[full] >= 120 - 3 * threads as u64, "{threads} threads: {counts:?}");
+        assert!(counts[full] >= N - 3 * threads as u64, "{threads} threads: {counts:?}");
         assert!(counts[full + 1..].iter().all(|&n| n == 0), "{threads} threads: {counts:?}");
         assert!(counts[..full].iter().all(|&n| n > 0), "{threads} threads: {counts:?}");
     }
@@ -200,9 +206,9 @@ fn a_forced_schedule_is_reported_exactly() {
 fn racing_workers_are_counted_in_full() {
     let workers = races(Trainer::builder().strategy(AsynGrad).threads(4));
     let total = total(&workers);
-    assert_eq!((workers.len(), total.staleness.steps(), total.probes.len()), (4, 120, 120));
+    assert_eq!((workers.len(), total.staleness.steps(), total.probes.len()), (4, N, N as usize));
     // Nobody can be overtaken by more steps than others have.
-    assert!(total.staleness.largest() < 120);
+    assert!(total.staleness.largest() < N);
     assert!((0.0..=1.0).contains(&total.wrong_rate()));
     // A gradient that changed under its worker was overlapped.
     assert!(total.wrong_rate() <= total.staleness.rate());
@@ -239,10 +245,10 @@ fn quantiles_are_values_of_the_sample() {
 /// Every access is a point at which another worker may come in between.
 const FINE: CostModel = CostModel { load: 1.0, store: 1.0, miss: 60.0, compute: 3.0, grain: 0.0 };
 
-/// Trains 4 simulated workers on 400 clicks of the same two features.
+/// Trains 4 simulated workers on [`N_SIMULATED`] clicks of the same two features.
 fn simulated<S: Strategy>(strategy: S) -> (Races, SimulationReport) {
     let click = |positive| Click { features: vec![0, 1], positive };
-    let clicks: Vec<_> = (0..400).map(|i| click(i % 3 == 0)).collect();
+    let clicks: Vec<_> = (0..N_SIMULATED).map(|i| click(i % 3 == 0)).collect();
     let model = Logistic::new(40);
     let simulated = Simulated::new(strategy, FINE).unwrap();
     let builder = Trainer::builder().strategy(&simulated).threads(4).passes(1);
@@ -256,9 +262,9 @@ fn simulated<S: Strategy>(strategy: S) -> (Races, SimulationReport) {
 fn detectors_agree_with_the_simulator_up_to_their_bias() {
     let (races, report) = simulated(AsynGrad);
     let overwrites = races.overwrites;
-    assert_eq!((report.steps, overwrites.steps), (400, 400));
+    assert_eq!((report.steps, overwrites.steps), (N_SIMULATED, N_SIMULATED));
     let wrong = races.probes.iter().filter(|probe| probe.is_wrong()).count() as u64;
-    let overlapped = 400 - races.staleness.counts()[0];
+    let overlapped = N_SIMULATED - races.staleness.counts()[0];
     // Each counts what the one before it counts, and more.
     let changed = races.changes.changed_steps;
     let counts = [wrong, changed, report.overwritten_steps, overwrites.read, overlapped];
@@ -267,7 +273,7 @@ fn detectors_agree_with_the_simulator_up_to_their_bias() {
     assert!(report.lost_stores > 0 && overwrites.written > 0, "{report:?}, {overwrites:?}");
     // A failed exchange is such a store, of which the simulator counts one for a line.
     let Exchanges { weights, failed } = races.exchanges;
-    assert!(weights > 400 && failed > 0 && failed <= 8 * report.lost_stores, "{report:?}");
+    assert!(weights > N_SIMULATED && failed > 0 && failed <= 8 * report.lost_stores, "{report:?}");
 
     let (races, report) = simulated(Locked);
     assert_eq!((races.overwrites.read, races.overwrites.written), (0, 0));
