@@ -161,3 +161,36 @@ fn a_loaded_model_looks_up_words_that_training_never_met_in_text() {
     let error = Encoder::from_tensors(&model, 1).unwrap_err().to_string();
     assert!(error.contains("encoder.dictionary"), "{error}");
 }
+
+#[test]
+fn a_template_of_crf_plus_plus_runs_as_it_is() {
+    // The forms of its manual: comments, identifiers, several cells, a bag of words, a bare B.
+    let template = "# Unigram\nU00:%x[-2,0]\nU05:%x[-1,0]/%x[0,0]\nU20:%x[-2,1]/%x[-1,1]/%x[0,1]\n\
+                    U:%x[-1,0]\nU:%x[1,0]\nU\n\n# Bigram\nB\nB01:%x[0,1]\n";
+    let corpus = corpus("He PRP B-NP\nreckons VBZ B-VP\nthe DT B-NP\n");
+    assert!(Template::parse("test", template).unwrap().has_transitions());
+    assert_eq!(
+        attributes(&corpus, template, ""),
+        [
+            vec![
+                "B01:PRP",
+                "U",
+                "U00:_B-2",
+                "U05:_B-1/He",
+                "U20:_B-2/_B-1/PRP",
+                "U:_B-1",
+                "U:reckons"
+            ],
+            vec!["B01:VBZ", "U", "U00:_B-1", "U05:He/reckons", "U20:_B-1/PRP/VBZ", "U:He", "U:the"],
+            vec![
+                "B01:DT",
+                "U",
+                "U00:He",
+                "U05:reckons/the",
+                "U20:PRP/VBZ/DT",
+                "U:_B+1",
+                "U:reckons"
+            ],
+        ]
+    );
+}

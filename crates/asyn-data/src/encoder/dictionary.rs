@@ -2,13 +2,14 @@
 //!
 //! A word is the text of one chunk of the training labels, its cells of column
 //! 0 joined: with labels for segmentation a word, with others a phrase or a
-//! name. Labels are a prefix alone or a prefix, a hyphen and a type. The words
+//! name. The words
 //! of a sentence are in the dictionary while a model is trained on it and need
 //! not be when it is used; so only words that occur more than twice are kept
 //! (Sun, Wang and Li, ACL 2012, section 5). A user may add words, without that
 //! gate.
 
 use crate::corpus::{Corpus, Sentence};
+use crate::spans::{Span, spans};
 use crate::strings::{NONE, Strings};
 
 /// How often a chunk must occur to be a word: more than twice.
@@ -28,32 +29,19 @@ pub(super) struct Joined {
     starts: Vec<usize>,
 }
 
-/// Where in a chunk a label says that its token is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Begin,
-    Inside,
-    End,
-    Single,
-    Outside,
-}
-
 impl Dictionary {
     /// Collects the words of the training labels and those of `lexicon`, one a line.
     pub(super) fn new(corpus: &Corpus, lexicon: &str) -> Self {
         let mut chunks = Strings::default();
         let mut counts: Vec<u32> = Vec::new();
-        let places: Vec<(Place, &str)> = corpus.values.iter().map(place).collect();
         let mut joined = Joined::default();
-        for bounds in corpus.starts.windows(2) {
-            let rows = &corpus.cells[bounds[0] * corpus.n_columns..bounds[1] * corpus.n_columns];
-            joined.fill(rows.chunks_exact(corpus.n_columns).map(|row| corpus.values.get(row[0])));
-            let labels = rows.chunks_exact(corpus.n_columns).map(|row| row[corpus.n_columns - 1]);
-            chunks_of(labels.map(|label| places[label as usize]), |start, end| {
+        for sentence in corpus.sentences() {
+            joined.fill_with(&sentence);
+            for Span { start, end, .. } in spans(sentence.labels()) {
                 let id = chunks.intern(&joined.text[joined.starts[start]..joined.starts[end]]);
                 counts.resize(chunks.len(), 0);
                 counts[id as usize] += 1;
-            });
+            }
         }
         let frequent = chunks.iter().zip(&counts).filter(|&(_, &count)| count >= MIN_FREQ);
         let mut words: Strings = frequent.map(|(chunk, _)| chunk).collect();
@@ -96,65 +84,5 @@ impl Joined {
     /// Takes the cells of column 0 of a sentence in.
     pub(super) fn fill_with(&mut self, sentence: &Sentence<'_>) {
         self.fill((0..sentence.len()).map(|token| sentence.column(token, 0)));
-    }
-}
-
-/// Takes a label apart.
-fn place(label: &str) -> (Place, &str) {
-    let (prefix, kind) = label.split_once('-').unwrap_or((label, ""));
-    let place = match prefix {
-        "B" => Place::Begin,
-        "I" | "M" => Place::Inside,
-        "E" | "L" => Place::End,
-        "S" | "U" => Place::Single,
-        _ => Place::Outside,
-    };
-    (place, kind)
-}
-
-/// Calls `found` with the first token of every chunk and the one behind its last.
-fn chunks_of<'l>(
-    labels: impl Iterator<Item = (Place, &'l str)>,
-    mut found: impl FnMut(usize, usize),
-) {
-    // The chunk that goes on: its first token and its type.
-    let mut open: Option<(usize, &str)> = None;
-    let mut n_tokens = 0;
-    for (token, (place, kind)) in labels.enumerate() {
-        n_tokens = token + 1;
-        let goes_on =
-            matches!(place, Place::Inside | Place::End) && open.is_some_and(|(_, of)| of == kind);
-        if !goes_on {
-            if let Some((start, _)) = open.take() {
-                found(start, token);
-            }
-            open = (place != Place::Outside).then_some((token, kind));
-        }
-        if let (Place::End | Place::Single, Some((start, _))) = (place, open) {
-            found(start, n_tokens);
-            open = None;
-        }
-    }
-    if let Some((start, _)) = open {
-        found(start, n_tokens);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chunks(labels: &str) -> Vec<(usize, usize)> {
-        let mut chunks = Vec::new();
-        chunks_of(labels.split(' ').map(place), |start, end| chunks.push((start, end)));
-        chunks
-    }
-
-    #[test]
-    fn chunks_are_those_of_all_schemes() {
-        assert_eq!(chunks("B M E S S B E"), [(0, 3), (3, 4), (4, 5), (5, 7)]);
-        assert_eq!(chunks("B-X I-X B-X O I-Y I-X"), [(0, 2), (2, 3), (4, 5), (5, 6)]);
-        assert_eq!(chunks("U-X B-Y L-Y I-Y"), [(0, 1), (1, 3), (3, 4)]);
-        assert_eq!(chunks("NN O"), []);
     }
 }
