@@ -39,23 +39,87 @@ pub struct Span<'a> {
 /// ```
 pub fn spans<'a>(tags: impl IntoIterator<Item = &'a str>) -> Vec<Span<'a>> {
     let mut found: Vec<Span<'a>> = Vec::new();
-    // The last tag, if a span goes on behind it.
-    let mut open: Option<&'a str> = None;
+    let mut last = None;
     for (token, tag) in tags.into_iter().enumerate() {
-        let (prefix, kind) = tag.split_once('-').unwrap_or((tag, ""));
-        if tag == "O" {
-            open = None;
-            continue;
-        }
-        match found.last_mut() {
-            Some(span) if open == Some(kind) && !matches!(prefix, "B" | "S" | "U") => {
-                span.end = token + 1;
+        let tag = Tag::parse(tag);
+        if let Some(tag) = tag {
+            match found.last_mut() {
+                Some(span) if last.is_some_and(|last| tag.joins(last)) => span.end = token + 1,
+                _ => found.push(Span { start: token, end: token + 1, kind: tag.kind }),
             }
-            _ => found.push(Span { start: token, end: token + 1, kind }),
         }
-        open = (!matches!(prefix, "E" | "L" | "S" | "U")).then_some(kind);
+        last = tag;
     }
     found
+}
+
+/// What the labels of a model say about spans.
+///
+/// ```
+/// use asyn_data::spans::SpanLabels;
+///
+/// let labels = SpanLabels::new(&["O", "B-X", "I-X", "I-Y"]);
+/// assert_eq!(labels.kinds(), ["X", "Y"]);
+/// assert_eq!((labels.kind(0), labels.kind(3)), (None, Some(1)));
+/// assert!(labels.joins(1, 2) && !labels.joins(2, 1) && !labels.joins(2, 3));
+/// ```
+#[derive(Debug, Clone)]
+pub struct SpanLabels {
+    kinds: Vec<String>,
+    /// For each label.
+    kind_of: Vec<Option<usize>>,
+    /// `Y × Y`, by previous label and label.
+    joins: Vec<bool>,
+}
+
+impl SpanLabels {
+    /// Takes labels apart; label `i` is `labels[i]`.
+    pub fn new<S: AsRef<str>>(labels: &[S]) -> Self {
+        let tags: Vec<Option<Tag<'_>>> =
+            labels.iter().map(|label| Tag::parse(label.as_ref())).collect();
+        let mut kinds: Vec<String> = tags.iter().flatten().map(|tag| tag.kind.to_owned()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let kind_of = tags
+            .iter()
+            .map(|tag| tag.map(|tag| kinds.partition_point(|kind| kind.as_str() < tag.kind)))
+            .collect();
+        let joins = tags
+            .iter()
+            .flat_map(|last| tags.iter().map(move |tag| tag.zip(*last)))
+            .map(|pair| pair.is_some_and(|(tag, last)| tag.joins(last)))
+            .collect();
+        Self { kinds, kind_of, joins }
+    }
+
+    /// Returns the number of labels.
+    pub fn n_labels(&self) -> usize {
+        self.kind_of.len()
+    }
+
+    /// Returns the types of spans, in alphabetical order.
+    pub fn kinds(&self) -> &[String] {
+        &self.kinds
+    }
+
+    /// Returns the number of the type of `label` in [`kinds`](Self::kinds), or nothing if it is
+    /// outside of spans.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such label.
+    pub fn kind(&self, label: usize) -> Option<usize> {
+        self.kind_of[label]
+    }
+
+    /// Returns whether the span that `previous` belongs to goes on at `label`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such label.
+    pub fn joins(&self, previous: usize, label: usize) -> bool {
+        self.joins[previous * self.n_labels() + label]
+    }
 }
 
 /// Counts of tokens and spans, to be added to sentence by sentence.
@@ -107,6 +171,27 @@ impl Counts {
     /// Returns the score of all that was added.
     pub fn score(&self) -> &Score {
         &self.score
+    }
+}
+
+/// A tag other than `O`, taken apart.
+#[derive(Debug, Clone, Copy)]
+struct Tag<'a> {
+    prefix: &'a str,
+    kind: &'a str,
+}
+
+impl<'a> Tag<'a> {
+    fn parse(tag: &'a str) -> Option<Self> {
+        let (prefix, kind) = tag.split_once('-').unwrap_or((tag, ""));
+        (tag != "O").then_some(Self { prefix, kind })
+    }
+
+    /// Returns whether this tag goes on with the span of the one before.
+    fn joins(self, last: Self) -> bool {
+        self.kind == last.kind
+            && !matches!(self.prefix, "B" | "S" | "U")
+            && !matches!(last.prefix, "E" | "L" | "S" | "U")
     }
 }
 
