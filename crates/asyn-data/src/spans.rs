@@ -1,21 +1,14 @@
 //! Scores of typed spans, in any of the tag schemes.
 //!
-//! A tag is `O`, or a prefix and a type around the first hyphen. Prefixes are those of IOB1, IOB2,
-//! IOBES, BILOU and BMES: `B` begins a span, `E` and `L` end one, `S` and `U` are one of a single
-//! token, all others go on. Between two neighbouring tags, where the ends of a sentence count as `O`,
-//!
-//! - a span **ends** if the first is not `O` and the second is `O`, has another type or begins a span,
-//!   or the first ends one;
-//! - a span **begins** if the second is not `O` and the first is `O`, has another type or ends a span,
-//!   or the second begins one.
-//!
-//! These are the rules of the classic scorer, except that it does not know `E`, `S`, `L` and `U` as
-//! well as this does. A predicted span is correct when a gold span has the same first and last token
-//! and the same type.
+//! Tags are read by the rule of [`Scheme`](crate::Scheme), whatever their scheme. A tag that is of no
+//! scheme goes on with the span before it, if that is of the same type. These are the rules of the
+//! classic scorer, except that it does not know `E`, `S`, `L` and `U` as well. A predicted span is
+//! correct when a gold span has the same first and last token and the same type.
 
 use std::collections::BTreeMap;
 
 use crate::conlleval::{Chunks, Score};
+use crate::scheme::{self, Place, Tag, is_boundary};
 
 /// A span of tokens with its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,16 +32,15 @@ pub struct Span<'a> {
 /// ```
 pub fn spans<'a>(tags: impl IntoIterator<Item = &'a str>) -> Vec<Span<'a>> {
     let mut found: Vec<Span<'a>> = Vec::new();
-    let mut last = None;
+    let mut last: Option<Tag<'_>> = None;
     for (token, tag) in tags.into_iter().enumerate() {
-        let tag = Tag::parse(tag);
-        if let Some(tag) = tag {
-            match found.last_mut() {
-                Some(span) if last.is_some_and(|last| tag.joins(last)) => span.end = token + 1,
-                _ => found.push(Span { start: token, end: token + 1, kind: tag.kind }),
-            }
+        let tag = parse(tag);
+        match found.last_mut() {
+            Some(span) if last.is_some_and(|last| !is_boundary(last, tag)) => span.end = token + 1,
+            _ if tag.place == Place::Outside => {}
+            _ => found.push(Span { start: token, end: token + 1, kind: tag.kind }),
         }
-        last = tag;
+        last = Some(tag);
     }
     found
 }
@@ -75,20 +67,16 @@ pub struct SpanLabels {
 impl SpanLabels {
     /// Takes labels apart; label `i` is `labels[i]`.
     pub fn new<S: AsRef<str>>(labels: &[S]) -> Self {
-        let tags: Vec<Option<Tag<'_>>> =
-            labels.iter().map(|label| Tag::parse(label.as_ref())).collect();
-        let mut kinds: Vec<String> = tags.iter().flatten().map(|tag| tag.kind.to_owned()).collect();
+        let tags: Vec<Tag<'_>> = labels.iter().map(|label| parse(label.as_ref())).collect();
+        let is_inside = |tag: &&Tag<'_>| tag.place != Place::Outside;
+        let mut kinds: Vec<String> =
+            tags.iter().filter(is_inside).map(|tag| tag.kind.to_owned()).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let kind_of = tags
-            .iter()
-            .map(|tag| tag.map(|tag| kinds.partition_point(|kind| kind.as_str() < tag.kind)))
-            .collect();
-        let joins = tags
-            .iter()
-            .flat_map(|last| tags.iter().map(move |tag| tag.zip(*last)))
-            .map(|pair| pair.is_some_and(|(tag, last)| tag.joins(last)))
-            .collect();
+        let kind_of = |tag: &Tag<'_>| kinds.partition_point(|kind| kind.as_str() < tag.kind);
+        let kind_of = tags.iter().map(|tag| is_inside(&tag).then(|| kind_of(tag))).collect();
+        let pairs = tags.iter().flat_map(|&last| tags.iter().map(move |&tag| (last, tag)));
+        let joins = pairs.map(|(last, tag)| !is_boundary(last, tag)).collect();
         Self { kinds, kind_of, joins }
     }
 
@@ -174,25 +162,9 @@ impl Counts {
     }
 }
 
-/// A tag other than `O`, taken apart.
-#[derive(Debug, Clone, Copy)]
-struct Tag<'a> {
-    prefix: &'a str,
-    kind: &'a str,
-}
-
-impl<'a> Tag<'a> {
-    fn parse(tag: &'a str) -> Option<Self> {
-        let (prefix, kind) = tag.split_once('-').unwrap_or((tag, ""));
-        (tag != "O").then_some(Self { prefix, kind })
-    }
-
-    /// Returns whether this tag goes on with the span of the one before.
-    fn joins(self, last: Self) -> bool {
-        self.kind == last.kind
-            && !matches!(self.prefix, "B" | "S" | "U")
-            && !matches!(last.prefix, "E" | "L" | "S" | "U")
-    }
+/// Takes a tag apart, of whatever scheme.
+fn parse(tag: &str) -> Tag<'_> {
+    scheme::parse(tag).unwrap_or(Tag { place: Place::Inside, kind: scheme::split(tag).1 })
 }
 
 fn kind<'m>(by_type: &'m mut BTreeMap<String, Chunks>, kind: &str) -> &'m mut Chunks {
