@@ -10,6 +10,7 @@
 //! | [`Scheme`]                    | IOB1, IOB2, IOBES, BILOU and BMES, with repairs                |
 //! | [`conlleval::Counts`]         | chunk scores as the classic scorer computes and prints them    |
 //! | [`spans::Counts`]             | scores of spans in any of the tag schemes                      |
+//! | [`Grammar`]                   | which label sequences a tag scheme allows                      |
 //! | [`sighan::Counts`]            | word scores, in and out of vocabulary                          |
 //! | [`Bootstrap`]                 | how sure a score is, and a difference between two              |
 //! | [`planted::chunking`]         | corpora whose best possible score is known                     |
@@ -59,6 +60,7 @@ mod crfsuite;
 mod encoder;
 mod error;
 mod format;
+mod grammar;
 mod half;
 mod model_file;
 mod parallel;
@@ -81,6 +83,7 @@ pub use encoder::{
 };
 pub use error::{ConlluFault, Error, ModelFault, Result, TemplateFault};
 pub use format::{Format, FormatOptions};
+pub use grammar::Grammar;
 pub use model_file::{MODEL_VERSION, ModelFile, Tensor};
 pub use reader::{open_columns, read_columns};
 pub use scheme::{Repair, Scheme};

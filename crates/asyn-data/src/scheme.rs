@@ -63,7 +63,7 @@ pub struct Repair {
 
 /// What a label says of its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Outside,
     Begin,
     Inside,
@@ -73,9 +73,9 @@ enum Place {
 
 /// A label that was taken apart.
 #[derive(Debug, Clone, Copy)]
-struct Tag<'a> {
-    place: Place,
-    kind: &'a str,
+pub(crate) struct Tag<'a> {
+    pub(crate) place: Place,
+    pub(crate) kind: &'a str,
 }
 
 /// What the ends of a sentence count as.
@@ -287,7 +287,7 @@ impl Scheme {
 }
 
 /// Returns whether no chunk holds both of two neighbouring tokens.
-fn is_boundary(last: Tag<'_>, next: Tag<'_>) -> bool {
+pub(crate) fn is_boundary(last: Tag<'_>, next: Tag<'_>) -> bool {
     last.kind != next.kind
         || matches!(last.place, Place::Outside | Place::End | Place::Single)
         || matches!(next.place, Place::Outside | Place::Begin | Place::Single)
@@ -299,7 +299,7 @@ fn follows_its_kind(last: Tag<'_>, next: Tag<'_>) -> bool {
 }
 
 /// Takes a label apart, or returns `None` where it is not the label of a chunk.
-fn parse(label: &str) -> Option<Tag<'_>> {
+pub(crate) fn parse(label: &str) -> Option<Tag<'_>> {
     let (letter, kind) = split(label);
     let place = match letter {
         "O" if label == "O" => Place::Outside,
@@ -312,7 +312,7 @@ fn parse(label: &str) -> Option<Tag<'_>> {
     Some(Tag { place, kind })
 }
 
-fn split(label: &str) -> (&str, &str) {
+pub(crate) fn split(label: &str) -> (&str, &str) {
     label.split_once('-').unwrap_or((label, ""))
 }
 

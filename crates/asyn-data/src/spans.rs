@@ -1,21 +1,14 @@
 //! Scores of typed spans, in any of the tag schemes.
 //!
-//! A tag is `O`, or a prefix and a type around the first hyphen. Prefixes are those of IOB1, IOB2,
-//! IOBES, BILOU and BMES: `B` begins a span, `E` and `L` end one, `S` and `U` are one of a single
-//! token, all others go on. Between two neighbouring tags, where the ends of a sentence count as `O`,
-//!
-//! - a span **ends** if the first is not `O` and the second is `O`, has another type or begins a span,
-//!   or the first ends one;
-//! - a span **begins** if the second is not `O` and the first is `O`, has another type or ends a span,
-//!   or the second begins one.
-//!
-//! These are the rules of the classic scorer, except that it does not know `E`, `S`, `L` and `U` as
-//! well as this does. A predicted span is correct when a gold span has the same first and last token
-//! and the same type.
+//! Tags are read by the rule of [`Scheme`](crate::Scheme), whatever their scheme. A tag that is of no
+//! scheme goes on with the span before it, if that is of the same type. These are the rules of the
+//! classic scorer, except that it does not know `E`, `S`, `L` and `U` as well. A predicted span is
+//! correct when a gold span has the same first and last token and the same type.
 
 use std::collections::BTreeMap;
 
 use crate::conlleval::{Chunks, Score};
+use crate::scheme::{self, Place, Tag, is_boundary};
 
 /// A span of tokens with its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,23 +32,82 @@ pub struct Span<'a> {
 /// ```
 pub fn spans<'a>(tags: impl IntoIterator<Item = &'a str>) -> Vec<Span<'a>> {
     let mut found: Vec<Span<'a>> = Vec::new();
-    // The last tag, if a span goes on behind it.
-    let mut open: Option<&'a str> = None;
+    let mut last: Option<Tag<'_>> = None;
     for (token, tag) in tags.into_iter().enumerate() {
-        let (prefix, kind) = tag.split_once('-').unwrap_or((tag, ""));
-        if tag == "O" {
-            open = None;
-            continue;
-        }
+        let tag = parse(tag);
         match found.last_mut() {
-            Some(span) if open == Some(kind) && !matches!(prefix, "B" | "S" | "U") => {
-                span.end = token + 1;
-            }
-            _ => found.push(Span { start: token, end: token + 1, kind }),
+            Some(span) if last.is_some_and(|last| !is_boundary(last, tag)) => span.end = token + 1,
+            _ if tag.place == Place::Outside => {}
+            _ => found.push(Span { start: token, end: token + 1, kind: tag.kind }),
         }
-        open = (!matches!(prefix, "E" | "L" | "S" | "U")).then_some(kind);
+        last = Some(tag);
     }
     found
+}
+
+/// What the labels of a model say about spans.
+///
+/// ```
+/// use asyn_data::spans::SpanLabels;
+///
+/// let labels = SpanLabels::new(&["O", "B-X", "I-X", "I-Y"]);
+/// assert_eq!(labels.kinds(), ["X", "Y"]);
+/// assert_eq!((labels.kind(0), labels.kind(3)), (None, Some(1)));
+/// assert!(labels.joins(1, 2) && !labels.joins(2, 1) && !labels.joins(2, 3));
+/// ```
+#[derive(Debug, Clone)]
+pub struct SpanLabels {
+    kinds: Vec<String>,
+    /// For each label.
+    kind_of: Vec<Option<usize>>,
+    /// `Y × Y`, by previous label and label.
+    joins: Vec<bool>,
+}
+
+impl SpanLabels {
+    /// Takes labels apart; label `i` is `labels[i]`.
+    pub fn new<S: AsRef<str>>(labels: &[S]) -> Self {
+        let tags: Vec<Tag<'_>> = labels.iter().map(|label| parse(label.as_ref())).collect();
+        let is_inside = |tag: &&Tag<'_>| tag.place != Place::Outside;
+        let mut kinds: Vec<String> =
+            tags.iter().filter(is_inside).map(|tag| tag.kind.to_owned()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let kind_of = |tag: &Tag<'_>| kinds.partition_point(|kind| kind.as_str() < tag.kind);
+        let kind_of = tags.iter().map(|tag| is_inside(&tag).then(|| kind_of(tag))).collect();
+        let pairs = tags.iter().flat_map(|&last| tags.iter().map(move |&tag| (last, tag)));
+        let joins = pairs.map(|(last, tag)| !is_boundary(last, tag)).collect();
+        Self { kinds, kind_of, joins }
+    }
+
+    /// Returns the number of labels.
+    pub fn n_labels(&self) -> usize {
+        self.kind_of.len()
+    }
+
+    /// Returns the types of spans, in alphabetical order.
+    pub fn kinds(&self) -> &[String] {
+        &self.kinds
+    }
+
+    /// Returns the number of the type of `label` in [`kinds`](Self::kinds), or nothing if it is
+    /// outside of spans.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such label.
+    pub fn kind(&self, label: usize) -> Option<usize> {
+        self.kind_of[label]
+    }
+
+    /// Returns whether the span that `previous` belongs to goes on at `label`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such label.
+    pub fn joins(&self, previous: usize, label: usize) -> bool {
+        self.joins[previous * self.n_labels() + label]
+    }
 }
 
 /// Counts of tokens and spans, to be added to sentence by sentence.
@@ -108,6 +160,11 @@ impl Counts {
     pub fn score(&self) -> &Score {
         &self.score
     }
+}
+
+/// Takes a tag apart, of whatever scheme.
+fn parse(tag: &str) -> Tag<'_> {
+    scheme::parse(tag).unwrap_or(Tag { place: Place::Inside, kind: scheme::split(tag).1 })
 }
 
 fn kind<'m>(by_type: &'m mut BTreeMap<String, Chunks>, kind: &str) -> &'m mut Chunks {

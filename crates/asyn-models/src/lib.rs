@@ -4,6 +4,16 @@
 //! | -------- | ------------------------------------------------------ |
 //! | [`Crf`]  | linear-chain conditional random field with rich edges  |
 //!
+//! What a CRF says of a sentence:
+//!
+//! | Question                                        | Answer                                      |
+//! | ----------------------------------------------- | ------------------------------------------- |
+//! | the best labels                                 | [`Decode`](asyn_core::Decode), the fast way |
+//! | the best labels that [`Constraints`] allow      | [`Crf::decode_within`]                      |
+//! | the probability of each label                   | [`Crf::marginals`]                          |
+//! | the second best labels, probabilities of spans  | [`Crf::lattice`]                            |
+//! | which weights a score is made of                | [`Crf::explain`]                            |
+//!
 //! A model says where its weights lie and computes gradients and answers; it never
 //! spawns a thread and never writes a weight. Training belongs to `asyn-core`.
 
@@ -11,5 +21,8 @@ mod crf;
 mod error;
 mod kernel;
 
-pub use crf::{Crf, CrfShape, CrfWorkspace, Marginals, Pieces};
+pub use crf::{
+    BestFirst, Constraints, Contribution, Crf, CrfShape, CrfWorkspace, Lattice, Marginals, Pieces,
+    Sequence, Source,
+};
 pub use error::{Error, Result};

@@ -11,7 +11,7 @@ use crate::choice::{
     ScorerChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::convert::ConvertArgs;
-use crate::format::{Fields, FormatChoice};
+use crate::format::{Fields, FormatChoice, SchemeChoice};
 use crate::settings::in_words;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.
@@ -52,6 +52,8 @@ pub(crate) enum Verb {
     Convert(ConvertArgs),
     /// Says what a model is, how it was trained, and its scores.
     Info(InfoArgs),
+    /// Prints the weights of a model, the largest first.
+    Dump(DumpArgs),
     /// Writes a corpus whose best possible score is known.
     #[command(subcommand)]
     Gen(GenVerb),
@@ -335,6 +337,22 @@ pub(crate) struct TagArgs {
     /// Adds the marginal probability of each label as a last column.
     #[arg(long)]
     pub(crate) marginals: bool,
+    /// Adds the probability of the span that each token is in, and outside of spans of the label.
+    #[arg(long, conflicts_with = "marginals")]
+    pub(crate) span_marginals: bool,
+    /// Allows only sequences that a tag scheme does [default: the scheme that the labels are of].
+    #[arg(long, value_enum, value_name = "SCHEME", num_args = 0..=1, require_equals = true)]
+    pub(crate) valid: Option<Option<SchemeChoice>>,
+    /// Takes the last column of the input for the labels that a token may have: LABEL|LABEL, or *
+    /// for any.
+    #[arg(long)]
+    pub(crate) constraints: bool,
+    /// Prints the N most probable label sequences, each behind a line with its probability.
+    #[arg(short, long, value_name = "N")]
+    pub(crate) nbest: Option<NonZeroUsize>,
+    /// Prints the weights that each label has, behind its token.
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Number of threads [default: all cores].
     #[arg(short, long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -408,6 +426,27 @@ pub(crate) struct InfoArgs {
     /// Prints one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The flags of `dump`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  asyn dump chunker.safetensors --top 20
+  asyn dump chunker.safetensors --label B-NP --attribute U05")]
+pub(crate) struct DumpArgs {
+    /// The model.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Weights of this label only.
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) label: Option<String>,
+    /// Weights of attributes that contain this text only.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) attribute: Option<String>,
+    /// The N largest only.
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<NonZeroUsize>,
 }
 
 /// The flags of `gen chunking`.

@@ -2,7 +2,7 @@
 
 use asyn_core::{Decode, Model, Worker};
 use asyn_data::{EncodeScratch, Encoded, Sentence};
-use asyn_models::{CrfWorkspace, Marginals};
+use asyn_models::{Constraints, Contribution, CrfWorkspace, Lattice, Marginals};
 
 use crate::tagger::Tagger;
 
@@ -33,6 +33,7 @@ pub struct Labeller<'t> {
     labels: Vec<u16>,
     marginals: Marginals,
     confidences: Vec<f32>,
+    lattice: Lattice,
 }
 
 impl<'t> Labeller<'t> {
@@ -47,6 +48,7 @@ impl<'t> Labeller<'t> {
             labels: Vec::new(),
             marginals: Marginals::default(),
             confidences: Vec::new(),
+            lattice: Lattice::default(),
         }
     }
 
@@ -77,5 +79,50 @@ impl<'t> Labeller<'t> {
         let tokens = marginals.labels.chunks_exact(n_labels).zip(&*labels);
         confidences.extend(tokens.map(|(token, &label)| token[usize::from(label)]));
         (labels, confidences)
+    }
+
+    /// Returns the label ids of the most probable labels that `constraints` allow, or nothing where
+    /// they allow none.
+    ///
+    /// # Panics
+    ///
+    /// As [`label`](Self::label), and if the constraints are for another number of labels or tokens.
+    pub fn label_within(
+        &mut self,
+        sentence: &Sentence<'_>,
+        constraints: Constraints<'_>,
+    ) -> Option<&[u16]> {
+        let Self { tagger, worker, workspace, scratch, encoded, labels, .. } = self;
+        tagger.encoder().encode_sentence(sentence, scratch, encoded);
+        let crf = tagger.crf();
+        crf.decode_within(worker, encoded, constraints, workspace, labels).then_some(&**labels)
+    }
+
+    /// Returns all label sequences that `constraints` allow, for n-best lists and for the
+    /// probabilities of labels and spans.
+    ///
+    /// # Panics
+    ///
+    /// As [`label_within`](Self::label_within).
+    pub fn lattice(&mut self, sentence: &Sentence<'_>, constraints: Constraints<'_>) -> &Lattice {
+        let Self { tagger, worker, workspace, scratch, encoded, lattice, .. } = self;
+        tagger.encoder().encode_sentence(sentence, scratch, encoded);
+        tagger.crf().lattice(worker, encoded, constraints, workspace, lattice);
+        lattice
+    }
+
+    /// Returns for each token the weights that `labels` have there, the largest in size first; all
+    /// together they sum to the score of the labels.
+    ///
+    /// # Panics
+    ///
+    /// As [`label`](Self::label), and if there are not as many labels as tokens.
+    pub fn explain(&mut self, sentence: &Sentence<'_>, labels: &[u16]) -> Vec<Vec<Contribution>> {
+        let Self { tagger, worker, workspace, scratch, encoded, .. } = self;
+        tagger.encoder().encode_sentence(sentence, scratch, encoded);
+        let tokens = 0..encoded.n_tokens();
+        tokens
+            .map(|token| tagger.crf().explain(worker, encoded, labels, token, workspace))
+            .collect()
     }
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to people")]
 
+mod answer;
 mod args;
 mod checkpoint;
 mod choice;
@@ -12,6 +13,7 @@ mod convert;
 mod corpus_blocks;
 mod defaults;
 mod doctor;
+mod dump;
 mod eval;
 mod event;
 mod failure;
@@ -72,6 +74,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
         Verb::Eval(args) => eval::run(args),
         Verb::Convert(args) => convert::run(args, talk),
         Verb::Info(args) => info::run(args),
+        Verb::Dump(args) => dump::run(args),
         Verb::Gen(GenVerb::Chunking(args)) => generate::run(args, talk),
     }
 }

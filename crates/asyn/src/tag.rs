@@ -12,11 +12,12 @@ use std::thread;
 use std::time::Instant;
 
 use asyn::data::{
-    Conllu, Corpus, Encoder, Error, Field, Format, FormatOptions, Scheme, Template, UNKNOWN_LABEL,
-    join_words,
+    Conllu, Corpus, Encoder, Error, Field, Format, FormatOptions, Grammar, Scheme, Template,
+    UNKNOWN_LABEL, join_words,
 };
 use asyn::{Labeller, Tagger};
 
+use crate::answer::{Answerer, Input, MEMORY, Question};
 use crate::args::TagArgs;
 use crate::corpus_blocks::{Block, Blocks};
 use crate::failure::Failure;
@@ -44,15 +45,14 @@ pub(crate) struct Task<'t> {
     pub(crate) tagger: &'t Tagger,
     pub(crate) format: Format,
     pub(crate) options: &'t FormatOptions,
-    pub(crate) print: Print,
+    pub(crate) print: Print<'t>,
 }
 
 /// How labels are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Print {
-    /// Behind the columns, with the marginal probability where that is asked for; in CoNLL-U in the
-    /// last field that is a column.
-    Column { marginals: bool },
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Print<'t> {
+    /// Behind the columns, with what else is asked for; in CoNLL-U in the last field that is a column.
+    Column(&'t Question),
     /// As spaces between the words that they spell.
     Words,
 }
@@ -78,9 +78,8 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
             "--columns names {n_fields} fields: the model is one of {n_columns} columns"
         )));
     }
-    if format == Format::Conllu && args.marginals {
-        let problem = "--marginals has no place in CoNLL-U";
-        return Err(Failure::Usage(problem.to_owned()));
+    if let (Format::Conllu, Some(flag)) = (format, more_than_labels(args)) {
+        return Err(Failure::Usage(format!("{flag} has no place in CoNLL-U")));
     }
     let has_attributes = *encoder.template() == Template::attributes(n_columns);
     if has_attributes != (format == Format::Crfsuite) {
@@ -88,7 +87,8 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
         return Err(Failure::Usage(problem.to_owned()));
     }
     options.n_columns = Some(n_columns);
-    let print = Print::Column { marginals: args.marginals };
+    let question = question(args, &tagger)?;
+    let print = Print::Column(&question);
     let task = Task { tagger: &tagger, format, options: &options, print };
     label_file(task, &args.file, threads, talk)
 }
@@ -120,7 +120,7 @@ pub(crate) fn label_file(
         let written = output.write_all(&labelled.text).and_then(|()| output.flush());
         written.map_err(|source| Failure::Output { source })
     })?;
-    if total.n_tokens == 0 && task.print != Print::Words {
+    if total.n_tokens == 0 && !matches!(task.print, Print::Words) {
         return Err(Error::Empty { name }.into());
     }
     warn_of_unknown(&name, &total.unknown_labels, talk);
@@ -131,6 +131,43 @@ pub(crate) fn label_file(
         total.n_tokens as f64 / seconds / 1e6
     ));
     Ok(())
+}
+
+/// Returns the first flag that asks for more than the most probable label of each token.
+fn more_than_labels(args: &TagArgs) -> Option<&'static str> {
+    let flags = [
+        (args.marginals, "--marginals"),
+        (args.span_marginals, "--span-marginals"),
+        (args.valid.is_some(), "--valid"),
+        (args.constraints, "--constraints"),
+        (args.nbest.is_some(), "--nbest"),
+        (args.explain, "--explain"),
+    ];
+    flags.into_iter().find(|(is_set, _)| *is_set).map(|(_, flag)| flag)
+}
+
+/// Puts together what is asked of the model.
+fn question(args: &TagArgs, tagger: &Tagger) -> Result<Question, Failure> {
+    let labels = tagger.encoder().labels();
+    let grammar = match args.valid {
+        None => None,
+        Some(scheme) => {
+            let scheme = scheme.map(Scheme::from).or_else(|| Scheme::guess(labels));
+            let scheme = scheme.ok_or_else(|| {
+                let problem = "--valid: the labels of the model are of no tag scheme";
+                Failure::Usage(problem.to_owned())
+            })?;
+            Some(Grammar::of_scheme(scheme, labels))
+        }
+    };
+    Ok(Question {
+        marginals: args.marginals,
+        span_marginals: args.span_marginals,
+        n_best: args.nbest,
+        explain: args.explain,
+        grammar,
+        constraints: args.constraints,
+    })
 }
 
 /// Labels all blocks on `threads` workers and hands the results to `collect` in order.
@@ -178,11 +215,12 @@ fn work(
     task: Task<'_>,
     name: &str,
     blocks: &Receiver<Result<Block, Error>>,
-    results: &SyncSender<Result<Labelled, Error>>,
+    results: &SyncSender<Result<Labelled, Failure>>,
 ) {
     let mut labeller = task.tagger.labeller();
     for block in blocks {
-        let labelled = block.and_then(|block| label(task, name, &mut labeller, &block));
+        let labelled = block.map_err(Failure::from);
+        let labelled = labelled.and_then(|block| label(task, name, &mut labeller, &block));
         if results.send(labelled).is_err() {
             return;
         }
@@ -195,7 +233,7 @@ fn label(
     name: &str,
     labeller: &mut Labeller<'_>,
     block: &Block,
-) -> Result<Labelled, Error> {
+) -> Result<Labelled, Failure> {
     let Task { tagger, format, options, print } = task;
     let mut labelled = Labelled { line: block.line, ..Labelled::default() };
     let text = &mut labelled.text;
@@ -207,31 +245,34 @@ fn label(
         Ok((conllu.corpus(&options.fields)?, Some(conllu)))
     });
     let Some((corpus, conllu)) = read? else {
-        if format == Format::Conllu || print == Print::Words {
+        if format == Format::Conllu || matches!(print, Print::Words) {
             text.extend_from_slice(&block.bytes);
         }
         return Ok(labelled);
     };
     let encoder = tagger.encoder();
     encoder.check_columns(&corpus)?;
-    let printed = match (print, &conllu) {
+    let mut has_labels = corpus.n_columns() == encoder.n_columns();
+    match (print, &conllu) {
         (_, Some(conllu)) => {
             let field = options.fields[options.fields.len() - 1];
-            print_field(encoder, labeller, &corpus, conllu, field, text)
+            print_field(encoder, labeller, &corpus, conllu, field, text).expect(MEMORY);
         }
-        (Print::Column { marginals }, None) => {
+        (Print::Column(question), None) => {
+            has_labels &= !question.constraints;
             let first = if format == Format::Crfsuite { corpus.n_columns() - 1 } else { 0 };
-            print_column(encoder, labeller, &corpus, first, marginals, text)
+            let input = Input { name, line: block.line - 1, first };
+            Answerer::new(encoder, labeller, question, input).print(&corpus, text)?;
         }
         (Print::Words, None) => {
+            has_labels = false;
             let lines = String::from_utf8_lossy(&block.bytes);
-            print_words(encoder, labeller, &corpus, &lines, text)
+            print_words(encoder, labeller, &corpus, &lines, text).expect(MEMORY);
         }
-    };
-    printed.expect("memory takes whatever is written");
+    }
     labelled.n_tokens = corpus.n_tokens();
     labelled.n_columns = corpus.n_columns();
-    if corpus.n_columns() == encoder.n_columns() && print != Print::Words {
+    if has_labels {
         for label in corpus.sentences().flat_map(|sentence| sentence.labels()) {
             let is_missing = format == Format::Conllu && label == "_";
             if encoder.label_id(label) == UNKNOWN_LABEL && !is_missing {
@@ -240,42 +281,6 @@ fn label(
         }
     }
     Ok(labelled)
-}
-
-/// Prints every token with its columns from `first` on, its label and, where asked for, the
-/// confidence.
-fn print_column(
-    encoder: &Encoder,
-    labeller: &mut Labeller<'_>,
-    corpus: &Corpus,
-    first: usize,
-    marginals: bool,
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
-    let labels = encoder.labels();
-    let mut separator = [0; 4];
-    let separator = corpus.separator().encode_utf8(&mut separator).as_bytes();
-    for sentence in corpus.sentences() {
-        let (predicted, confidences) = if marginals {
-            labeller.label_with_confidence(&sentence)
-        } else {
-            (labeller.label(&sentence), &[][..])
-        };
-        for (token, &label) in predicted.iter().enumerate() {
-            for cell in sentence.token(token).skip(first) {
-                out.extend_from_slice(cell.as_bytes());
-                out.extend_from_slice(separator);
-            }
-            out.extend_from_slice(labels[usize::from(label)].as_bytes());
-            if let Some(confidence) = confidences.get(token) {
-                out.extend_from_slice(separator);
-                write!(out, "{confidence:.4}")?;
-            }
-            out.push(b'\n');
-        }
-        out.push(b'\n');
-    }
-    Ok(())
 }
 
 /// Prints CoNLL-U with the labels in one field.

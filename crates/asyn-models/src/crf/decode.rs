@@ -4,6 +4,7 @@ use asyn_core::shared::Lists;
 use asyn_core::{Decode, Worker};
 use asyn_data::Encoded;
 
+use super::lattice::Constraints;
 use super::pieces::Piece;
 use super::{Crf, CrfWorkspace};
 
@@ -28,25 +29,42 @@ impl Decode for Crf {
         workspace: &mut CrfWorkspace,
         out: &mut Vec<u16>,
     ) {
-        let len = sentence.n_tokens();
-        workspace.viterbi.resize(len, self.rich.is_some());
-        let width = workspace.viterbi.width();
-        let lists = Lists::new(&sentence.attributes, &sentence.offsets);
-        worker.sum_lists(self.node, lists, workspace.viterbi.nodes_mut(), width);
-        self.read_plain_edges(worker, workspace);
-        if self.rich.is_some() {
-            for token in 1..len {
-                self.sum_token_edges(worker, &Piece::whole(sentence), token, workspace);
-                workspace.viterbi.set_edges(token, &workspace.token_edges);
-            }
-        } else {
-            workspace.viterbi.set_edges(0, &workspace.edge_scores);
-        }
+        self.score(worker, sentence, Constraints::default(), workspace);
         workspace.viterbi.run(out);
     }
 }
 
 impl Crf {
+    /// Computes the most probable label sequence that `constraints` allow; returns whether there is
+    /// one, and leaves `out` empty if there is none.
+    ///
+    /// Ties go to the smaller label.
+    ///
+    /// # Panics
+    ///
+    /// If the constraints are for another number of labels or tokens.
+    pub fn decode_within(
+        &self,
+        worker: &Worker<'_>,
+        sentence: &Encoded,
+        constraints: Constraints<'_>,
+        workspace: &mut CrfWorkspace,
+        out: &mut Vec<u16>,
+    ) -> bool {
+        out.clear();
+        if sentence.n_tokens() == 0 {
+            return true;
+        }
+        self.score(worker, sentence, constraints, workspace);
+        let width = workspace.viterbi.width();
+        constraints.mask_nodes(self.shape.n_labels, workspace.viterbi.nodes_mut(), width);
+        let is_possible = workspace.viterbi.run(out) > f32::NEG_INFINITY;
+        if !is_possible {
+            out.clear();
+        }
+        is_possible
+    }
+
     /// Computes the probability of each label at each token.
     pub fn marginals(
         &self,
@@ -92,8 +110,36 @@ impl Crf {
         }
     }
 
-    fn read_plain_edges(&self, worker: &Worker<'_>, workspace: &mut CrfWorkspace) {
+    /// Sums up all scores of a sentence for decoding; forbids pairs of labels, not yet labels.
+    fn score(
+        &self,
+        worker: &Worker<'_>,
+        sentence: &Encoded,
+        constraints: Constraints<'_>,
+        workspace: &mut CrfWorkspace,
+    ) {
+        let n = self.shape.n_labels;
+        let len = sentence.n_tokens();
+        workspace.viterbi.resize(len, self.rich.is_some());
+        let width = workspace.viterbi.width();
+        let lists = Lists::new(&sentence.attributes, &sentence.offsets);
+        worker.sum_lists(self.node, lists, workspace.viterbi.nodes_mut(), width);
+        self.read_plain_edges(worker, workspace);
+        if self.rich.is_some() {
+            for token in 1..len {
+                self.sum_token_edges(worker, &Piece::whole(sentence), token, workspace);
+                constraints.mask_edges(&mut workspace.token_edges[..n * n]);
+                workspace.viterbi.set_edges(token, &workspace.token_edges);
+            }
+        } else {
+            constraints.mask_edges(&mut workspace.edge_scores[..n * n]);
+            workspace.viterbi.set_edges(0, &workspace.edge_scores);
+        }
+    }
+
+    pub(super) fn read_plain_edges(&self, worker: &Worker<'_>, workspace: &mut CrfWorkspace) {
         worker.read_whole(self.edge, &mut workspace.edge_scores);
+        // Constraints may change them, and then no gradient may use them.
         workspace.edge_version = None;
     }
 }

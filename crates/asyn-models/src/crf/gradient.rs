@@ -267,11 +267,6 @@ impl Crf {
                 edges.extend_from_slice(&workspace.token_edges[..n * n]);
             }
         }
-        let scores = Scores {
-            n_labels: n,
-            nodes: nodes.chunks_exact(width).collect(),
-            edges: edges.chunks_exact(n * n).collect(),
-        };
-        scores.marginals()
+        Scores { n_labels: n, width, nodes: &nodes, edges: &edges }.marginals()
     }
 }

@@ -1,14 +1,19 @@
 //! Forward-backward in log space and double precision.
 //!
-//! Slow and safe: for the rare sentence whose states underflow in
-//! probability space. Rabiner (1989), section III, with logarithms throughout.
+//! Slow and safe: for the rare sentence whose states underflow in probability
+//! space, and for lattices, in which sequences may be forbidden (scores of −∞).
+//! Rabiner (1989), section III, with logarithms throughout.
 
-/// The scores of a sentence: nodes, `T` rows of at least `Y`, and edges into each token, `Y × Y`.
+/// The scores of a sentence.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Scores<'a> {
     pub(super) n_labels: usize,
-    pub(super) nodes: Vec<&'a [f32]>,
-    /// One matrix for all tokens, or one for each.
-    pub(super) edges: Vec<&'a [f32]>,
+    /// The floats from one row of `nodes` to the next, at least `Y`.
+    pub(super) width: usize,
+    /// `T` rows.
+    pub(super) nodes: &'a [f32],
+    /// One `Y × Y` matrix of the edges into a token for all tokens, or one for each.
+    pub(super) edges: &'a [f32],
 }
 
 /// The marginals of a sentence.
@@ -21,30 +26,39 @@ pub(super) struct LogSpace {
 }
 
 impl Scores<'_> {
-    fn edge(&self, token: usize, previous: usize, label: usize) -> f64 {
-        let matrix = self.edges[token.min(self.edges.len() - 1)];
-        f64::from(matrix[previous * self.n_labels + label])
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len() / self.width
     }
 
-    fn node(&self, token: usize, label: usize) -> f64 {
-        f64::from(self.nodes[token][label])
+    pub(super) fn edge(&self, token: usize, previous: usize, label: usize) -> f64 {
+        let n = self.n_labels;
+        let matrix = token.min(self.edges.len() / (n * n) - 1);
+        f64::from(self.edges[(matrix * n + previous) * n + label])
     }
 
-    /// Computes log Z and all marginals.
-    #[allow(clippy::cast_possible_truncation, reason = "marginals are f32 from here on")]
-    pub(super) fn marginals(&self) -> LogSpace {
-        let (len, n) = (self.nodes.len(), self.n_labels);
-        let mut alpha = vec![0.0; len * n];
-        let mut beta = vec![0.0; len * n];
-        for (label, first) in alpha[..n].iter_mut().enumerate() {
-            *first = self.node(0, label);
-        }
-        for i in 1..len {
+    pub(super) fn node(&self, token: usize, label: usize) -> f64 {
+        f64::from(self.nodes[token * self.width + label])
+    }
+
+    /// Computes `T × Y` forward scores.
+    pub(super) fn forward(&self, alpha: &mut Vec<f64>) {
+        let n = self.n_labels;
+        alpha.clear();
+        alpha.extend((0..n).map(|label| self.node(0, label)));
+        for i in 1..self.len() {
             for label in 0..n {
                 let terms = (0..n).map(|p| alpha[(i - 1) * n + p] + self.edge(i, p, label));
-                alpha[i * n + label] = self.node(i, label) + log_sum_exp(terms);
+                let score = self.node(i, label) + log_sum_exp(terms);
+                alpha.push(score);
             }
         }
+    }
+
+    /// Computes `T × Y` backward scores.
+    pub(super) fn backward(&self, beta: &mut Vec<f64>) {
+        let (len, n) = (self.len(), self.n_labels);
+        beta.clear();
+        beta.resize(len * n, 0.0);
         for i in (0..len - 1).rev() {
             for previous in 0..n {
                 let terms = (0..n).map(|y| {
@@ -53,6 +67,15 @@ impl Scores<'_> {
                 beta[i * n + previous] = log_sum_exp(terms);
             }
         }
+    }
+
+    /// Computes log Z and all marginals.
+    #[allow(clippy::cast_possible_truncation, reason = "marginals are f32 from here on")]
+    pub(super) fn marginals(&self) -> LogSpace {
+        let (len, n) = (self.len(), self.n_labels);
+        let (mut alpha, mut beta) = (Vec::new(), Vec::new());
+        self.forward(&mut alpha);
+        self.backward(&mut beta);
         let log_z = log_sum_exp(alpha[(len - 1) * n..].iter().copied());
         let nodes = alpha.iter().zip(&beta).map(|(a, b)| (a + b - log_z).exp() as f32).collect();
         let mut pairs = Vec::with_capacity((len - 1) * n * n);
@@ -72,7 +95,7 @@ impl Scores<'_> {
     }
 }
 
-fn log_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(super) fn log_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = terms.clone().fold(f64::NEG_INFINITY, f64::max);
     if !largest.is_finite() {
         return largest;

@@ -17,13 +17,19 @@
 //! rich edges as in Sun, Wang and Li (ACL 2012, section 3.2).
 
 mod decode;
+mod explain;
 mod gradient;
+mod lattice;
 mod log_space;
+mod n_best;
 mod pieces;
 
 use asyn_core::{Layout, TensorId};
 
 pub use decode::Marginals;
+pub use explain::{Contribution, Source};
+pub use lattice::{Constraints, Lattice};
+pub use n_best::{BestFirst, Sequence};
 pub use pieces::Pieces;
 
 use crate::error::{Error, Result};

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod convert;
+mod decoding;
 mod formats;
 mod microscope;
 mod place;

@@ -1,0 +1,151 @@
+//! The label sequences of a sentence, the most probable first.
+//!
+//! Best-first search from the last token backwards (Soong and Huang, 1991: a
+//! tree-trellis search). With
+//!
+//! ```text
+//! best[0] = node[0]
+//! best[i][y] = node[i][y] + max over y' of best[i-1][y'] + edge[i][y'][y]
+//! ```
+//!
+//! the best completion of an end that begins with label `y` at token `i` is known
+//! exactly, so the search never visits an end that is not part of an answer: an
+//! answer costs `T` steps of `Y` candidates each.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::lattice::Lattice;
+
+/// A label sequence with its score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sequence {
+    /// The label of each token.
+    pub labels: Vec<u16>,
+    /// The score, a sum of weights.
+    pub score: f64,
+    /// The probability among the sequences that are allowed.
+    pub probability: f64,
+}
+
+/// The search; an iterator over all allowed sequences, from the most to the least probable.
+#[derive(Debug)]
+pub struct BestFirst<'l> {
+    lattice: &'l Lattice,
+    /// `T × Y`: the score of the best beginning up to a label.
+    best: Vec<f64>,
+    /// The labels of ends of sequences, each with the place of the one behind it.
+    links: Vec<(u16, usize)>,
+    heap: BinaryHeap<End>,
+}
+
+/// An end of sequences.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// The score of the best sequence with this end.
+    bound: f64,
+    /// The score of what is behind the first label of the end, and of the edge to it.
+    behind: f64,
+    token: usize,
+    label: u16,
+    /// Where the label is in the links.
+    link: usize,
+}
+
+/// The place of the label behind the last one.
+const NOWHERE: usize = usize::MAX;
+
+impl Lattice {
+    /// Returns the allowed label sequences, the most probable first; each is searched for when it is
+    /// asked for.
+    ///
+    /// Of equal ones, the first is that of the smaller label at the last token in which they differ.
+    pub fn best_first(&self) -> BestFirst<'_> {
+        BestFirst::new(self)
+    }
+}
+
+impl<'l> BestFirst<'l> {
+    #[allow(clippy::cast_possible_truncation, reason = "a model has at most 4096 labels")]
+    fn new(lattice: &'l Lattice) -> Self {
+        let scores = lattice.scores();
+        let (len, n) = (scores.len(), scores.n_labels);
+        let mut best: Vec<f64> = (0..n).map(|label| scores.node(0, label)).collect();
+        for i in 1..len {
+            for label in 0..n {
+                let candidates = (0..n).map(|p| best[(i - 1) * n + p] + scores.edge(i, p, label));
+                let largest = candidates.fold(f64::NEG_INFINITY, f64::max);
+                best.push(scores.node(i, label) + largest);
+            }
+        }
+        let mut search = Self { lattice, best, links: Vec::new(), heap: BinaryHeap::new() };
+        for label in 0..n {
+            search.push(len - 1, label as u16, 0.0, NOWHERE);
+        }
+        search
+    }
+
+    /// Adds the end that begins with `label`, if a sequence with it is allowed.
+    fn push(&mut self, token: usize, label: u16, behind: f64, next: usize) {
+        let n = self.lattice.scores().n_labels;
+        let bound = self.best[token * n + usize::from(label)] + behind;
+        if bound > f64::NEG_INFINITY {
+            let link = self.links.len();
+            self.links.push((label, next));
+            self.heap.push(End { bound, behind, token, label, link });
+        }
+    }
+}
+
+impl Iterator for BestFirst<'_> {
+    type Item = Sequence;
+
+    #[allow(clippy::cast_possible_truncation, reason = "a model has at most 4096 labels")]
+    fn next(&mut self) -> Option<Sequence> {
+        let scores = self.lattice.scores();
+        loop {
+            let end = self.heap.pop()?;
+            let label = usize::from(end.label);
+            if end.token == 0 {
+                let mut labels = Vec::with_capacity(scores.len());
+                let mut link = end.link;
+                while link != NOWHERE {
+                    let (label, next) = self.links[link];
+                    labels.push(label);
+                    link = next;
+                }
+                let probability = self.lattice.probability(end.bound);
+                return Some(Sequence { labels, score: end.bound, probability });
+            }
+            let behind = end.behind + scores.node(end.token, label);
+            for previous in 0..scores.n_labels {
+                let edge = scores.edge(end.token, previous, label);
+                self.push(end.token - 1, previous as u16, behind + edge, end.link);
+            }
+        }
+    }
+}
+
+impl Ord for End {
+    /// Orders by the best completion; of equal ones, the longer end and then the smaller label is
+    /// the greater, which is the one that is visited first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_bound = self.bound.total_cmp(&other.bound);
+        let by_token = || other.token.cmp(&self.token);
+        by_bound.then_with(by_token).then_with(|| other.label.cmp(&self.label))
+    }
+}
+
+impl PartialOrd for End {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for End {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for End {}

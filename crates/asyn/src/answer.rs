@@ -1,0 +1,279 @@
+//! What a model says of a sentence, as `asyn tag` prints it.
+//!
+//! ```text
+//! # 0 0.912345                         with --nbest: the number of the sequence, its probability
+//! # score 12.345678, probability 0.9…  with --explain: of the sequence
+//! word POS B-NP 0.9921                 the columns, the label; with --marginals its probability, with
+//!                                      --span-marginals that of the span it is in
+//! # +2.345678 U05:word                 with --explain: the weights of the label, the largest first
+//! ```
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+
+use asyn::Labeller;
+use asyn::data::spans::SpanLabels;
+use asyn::data::{Corpus, Encoder, Error, Grammar, Sentence};
+use asyn::models::{Constraints, Contribution, Lattice, Sequence, Source};
+
+use crate::failure::Failure;
+
+/// What is asked of a model.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    /// Whether the probability of each label is asked for.
+    pub(crate) marginals: bool,
+    /// Whether the probability of each span is asked for.
+    pub(crate) span_marginals: bool,
+    /// How many sequences are asked for, if more than the best is of interest.
+    pub(crate) n_best: Option<NonZeroUsize>,
+    /// Whether the weights behind each label are asked for.
+    pub(crate) explain: bool,
+    /// Which sequences are allowed.
+    pub(crate) grammar: Option<Grammar>,
+    /// Whether the last column of the input says which labels a token may have.
+    pub(crate) constraints: bool,
+}
+
+/// Where a corpus comes from, and what of it is printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Input<'a> {
+    /// What errors call the file.
+    pub(crate) name: &'a str,
+    /// The line of the file behind which the corpus begins.
+    pub(crate) line: u64,
+    /// The first column that is printed.
+    pub(crate) first: usize,
+}
+
+/// Answers a question about sentence after sentence.
+#[derive(Debug)]
+pub(crate) struct Answerer<'a, 't> {
+    encoder: &'a Encoder,
+    labeller: &'a mut Labeller<'t>,
+    spans: SpanLabels,
+    question: &'a Question,
+    input: Input<'a>,
+    /// `T × Y`: the labels that the last column allows.
+    allowed: Vec<bool>,
+}
+
+impl<'a, 't> Answerer<'a, 't> {
+    pub(crate) fn new(
+        encoder: &'a Encoder,
+        labeller: &'a mut Labeller<'t>,
+        question: &'a Question,
+        input: Input<'a>,
+    ) -> Self {
+        let spans = SpanLabels::new(encoder.labels());
+        Self { encoder, labeller, spans, question, input, allowed: Vec::new() }
+    }
+
+    /// Prints all sentences of a corpus with their labels, and a blank line behind each.
+    pub(crate) fn print(&mut self, corpus: &Corpus, out: &mut Vec<u8>) -> Result<(), Failure> {
+        // All columns but the label, and the constraints.
+        let (expected, actual) = (self.encoder.n_columns(), corpus.n_columns());
+        if self.question.constraints && actual < expected {
+            let name = self.input.name.to_owned();
+            return Err(Error::Columns { name, expected, actual }.into());
+        }
+        let mut separator = [0; 4];
+        let separator = corpus.separator().encode_utf8(&mut separator).as_bytes();
+        corpus.sentences().try_for_each(|sentence| self.print_sentence(&sentence, separator, out))
+    }
+
+    fn print_sentence(
+        &mut self,
+        sentence: &Sentence<'_>,
+        separator: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        self.read_allowed(sentence)?;
+        let Self { encoder, labeller, question, allowed, .. } = self;
+        let labels = encoder.labels();
+        let constraints = Constraints { grammar: question.grammar.as_ref(), allowed };
+        let is_free = constraints.grammar.is_none() && allowed.is_empty();
+        let tokens = Tokens { sentence, first: self.input.first, labels, separator };
+        let needs_lattice =
+            question.n_best.is_some() || question.explain || question.span_marginals;
+        if needs_lattice || (question.marginals && !is_free) {
+            return self.print_sequences(&tokens, out);
+        }
+        let found = if question.marginals {
+            Some(labeller.label_with_confidence(sentence))
+        } else if is_free {
+            Some((labeller.label(sentence), &[][..]))
+        } else {
+            labeller.label_within(sentence, constraints).map(|labels| (labels, &[][..]))
+        };
+        let (predicted, confidences) = found.ok_or_else(|| impossible(self.input, sentence))?;
+        for (token, &label) in predicted.iter().enumerate() {
+            tokens
+                .write(token, label, confidences.get(token).copied().map(f64::from), out)
+                .expect(MEMORY);
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    /// Prints all that the lattice of a sentence is needed for.
+    fn print_sequences(&mut self, tokens: &Tokens<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let Self { encoder, labeller, spans, question, allowed, .. } = self;
+        let constraints = Constraints { grammar: question.grammar.as_ref(), allowed };
+        let lattice = labeller.lattice(tokens.sentence, constraints);
+        let n_best = question.n_best.map_or(1, NonZeroUsize::get);
+        let answers: Vec<(Sequence, Vec<f64>)> = lattice
+            .best_first()
+            .take(n_best)
+            .map(|sequence| {
+                let mut confidences = label_probabilities(lattice, &sequence.labels);
+                if question.span_marginals {
+                    fill_span_probabilities(lattice, spans, &sequence.labels, &mut confidences);
+                }
+                (sequence, confidences)
+            })
+            .collect();
+        if answers.is_empty() {
+            return Err(impossible(self.input, tokens.sentence));
+        }
+        for (rank, (sequence, confidences)) in answers.iter().enumerate() {
+            let Sequence { labels, score, probability } = sequence;
+            if question.n_best.is_some() {
+                writeln!(out, "# {rank} {probability:.6}").expect(MEMORY);
+            }
+            let mut reasons = Vec::new();
+            if question.explain {
+                writeln!(out, "# score {score:.6}, probability {probability:.6}").expect(MEMORY);
+                reasons = labeller.explain(tokens.sentence, labels);
+            }
+            for (token, &label) in labels.iter().enumerate() {
+                let is_asked = question.marginals || question.span_marginals;
+                let confidence = is_asked.then(|| confidences[token]);
+                tokens.write(token, label, confidence, out).expect(MEMORY);
+                let previous = token.checked_sub(1).map(|previous| labels[previous]);
+                for reason in reasons.get(token).into_iter().flatten() {
+                    write_reason(encoder, reason, previous, label, out).expect(MEMORY);
+                }
+            }
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+
+    /// Reads which labels the last column allows.
+    fn read_allowed(&mut self, sentence: &Sentence<'_>) -> Result<(), Failure> {
+        self.allowed.clear();
+        if !self.question.constraints {
+            return Ok(());
+        }
+        let n_labels = self.encoder.labels().len();
+        for (token, cell) in sentence.labels().enumerate() {
+            let start = self.allowed.len();
+            self.allowed.resize(start + n_labels, cell == "*");
+            for label in cell.split('|').filter(|_| cell != "*") {
+                let id = usize::from(self.encoder.label_id(label));
+                let Some(allowed) = self.allowed[start..].get_mut(id) else {
+                    let Input { name, line, .. } = self.input;
+                    let line = line + sentence.line(token);
+                    return Err(Failure::Data(format!(
+                        "{name}:{line}: the constraint {cell:?} names {label:?}, which is no label of the model"
+                    )));
+                };
+                *allowed = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why writing cannot fail.
+pub(crate) const MEMORY: &str = "memory takes whatever is written";
+
+/// How the tokens of a sentence are written.
+struct Tokens<'a> {
+    sentence: &'a Sentence<'a>,
+    /// The first column that is written.
+    first: usize,
+    labels: &'a [String],
+    separator: &'a [u8],
+}
+
+impl Tokens<'_> {
+    fn write(
+        &self,
+        token: usize,
+        label: u16,
+        confidence: Option<f64>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        for cell in self.sentence.token(token).skip(self.first) {
+            out.extend_from_slice(cell.as_bytes());
+            out.extend_from_slice(self.separator);
+        }
+        out.extend_from_slice(self.labels[usize::from(label)].as_bytes());
+        if let Some(confidence) = confidence {
+            out.extend_from_slice(self.separator);
+            write!(out, "{confidence:.4}")?;
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+}
+
+/// Returns the probability of each label.
+fn label_probabilities(lattice: &Lattice, labels: &[u16]) -> Vec<f64> {
+    let tokens = labels.iter().enumerate();
+    tokens.map(|(token, &label)| lattice.label_probability(token, label)).collect()
+}
+
+/// Replaces the probabilities of labels in spans by those of their spans.
+fn fill_span_probabilities(
+    lattice: &Lattice,
+    spans: &SpanLabels,
+    labels: &[u16],
+    probabilities: &mut [f64],
+) {
+    let label = |token: usize| usize::from(labels[token]);
+    let mut start = 0;
+    for end in 1..=labels.len() {
+        if end < labels.len() && spans.joins(label(end - 1), label(end)) {
+            continue;
+        }
+        if let Some(kind) = spans.kind(label(start)) {
+            let probability = lattice.span_probability(spans, start..end, kind);
+            probabilities[start..end].fill(probability);
+        }
+        start = end;
+    }
+}
+
+/// Writes a weight and what it is of.
+fn write_reason(
+    encoder: &Encoder,
+    reason: &Contribution,
+    previous: Option<u16>,
+    label: u16,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let name = |label: u16| encoder.labels()[usize::from(label)].as_str();
+    write!(out, "# {:+.6} ", reason.weight)?;
+    if let Source::Attribute(attribute) | Source::RichTransition(attribute) = reason.source {
+        out.extend_from_slice(encoder.attribute(attribute).as_bytes());
+    }
+    match (reason.source, previous) {
+        (Source::Attribute(_), _) | (_, None) => {}
+        (Source::RichTransition(_), Some(previous)) => {
+            write!(out, " {} {}", name(previous), name(label))?;
+        }
+        (Source::Transition, Some(previous)) => {
+            write!(out, "{} {}", name(previous), name(label))?;
+        }
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+fn impossible(input: Input<'_>, sentence: &Sentence<'_>) -> Failure {
+    let (name, line) = (input.name, input.line + sentence.line(0));
+    Failure::Data(format!("{name}:{line}: no sequence of labels is allowed for this sentence"))
+}
