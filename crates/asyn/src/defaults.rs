@@ -13,8 +13,10 @@ pub(crate) const SEED: u64 = 1;
 /// λ of the objective `Σ ℓ + λ/2 ‖w‖²`.
 pub(crate) const L2: f64 = 0.5;
 
-/// The first step size of ADF.
+/// The first step size of ADF, for tokens of so many attributes at the most.
 pub(crate) const ADF_RATE: f64 = 0.2;
+/// The attributes of a token up to which it holds.
+pub(crate) const ADF_ATTRIBUTES: f64 = 20.0;
 /// The first step size of SGD and averaged SGD.
 pub(crate) const SGD_RATE: f64 = 0.2;
 /// By what the step size is multiplied from pass to pass.
@@ -49,3 +51,13 @@ pub(crate) const SEGMENT: usize = 1 << 14;
 pub(crate) const MIN_FREQ: u32 = 2;
 /// How often an attribute must occur to become a rich edge attribute.
 pub(crate) const EDGE_MIN_FREQ: u32 = 11;
+
+/// Returns the first step size of ADF where a token has so many attributes on average.
+///
+/// A step moves the score of a token by the sum of what it moves each of its weights, so it has to
+/// be smaller where there are more. On held-out text, two seeds, steps of 0.05, 0.1 and 0.2 gave
+/// 77.5, 77.9 and 72.3 with the template `ner`, 94.2, 94.3 and 94.2 with `seg`, 94.7, 94.8 and 94.7
+/// with `chunking-rich`, and 94.4, 94.7 and 94.8 with `pos`, of 36, 48, 37 and 22 lines.
+pub(crate) fn adf_rate(attributes: f64) -> f64 {
+    ADF_RATE * (ADF_ATTRIBUTES / attributes.max(1.0)).min(1.0)
+}

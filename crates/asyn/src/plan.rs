@@ -45,7 +45,7 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Reads and encodes what the settings name, and settles the template.
+    /// Reads and encodes what the settings name, and settles the template and the step size.
     pub(crate) fn load(settings: &mut Settings, talk: Talk) -> Result<Self, Failure> {
         let started = Instant::now();
         let threads = settings.threads.get();
@@ -91,6 +91,8 @@ impl Data {
             threads,
         };
         let (encoder, mut examples) = Encoder::build(&train, template, &options)?;
+        let n_attributes: usize = examples.iter().map(|example| example.attributes.len()).sum();
+        settings.fill_rate(n_attributes as f64 / train.n_tokens().max(1) as f64);
         let tagger = match &before {
             None => Tagger::untrained(encoder)?,
             Some(before) => {

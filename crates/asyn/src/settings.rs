@@ -244,13 +244,17 @@ impl Settings {
         Err(Failure::Usage(problem))
     }
 
-    /// Settles what depends on other settings.
-    fn fill(&mut self) {
+    /// Settles the step size, which depends on the number of attributes of a token.
+    pub(crate) fn fill_rate(&mut self, attributes: f64) {
         let rate = match self.update {
-            UpdateChoice::Adf | UpdateChoice::AdfCounting => defaults::ADF_RATE,
+            UpdateChoice::Adf | UpdateChoice::AdfCounting => defaults::adf_rate(attributes),
             UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs => defaults::SGD_RATE,
         };
         self.rate.get_or_insert(rate);
+    }
+
+    /// Settles what depends on other settings.
+    fn fill(&mut self) {
         if self.strategy == StrategyChoice::Bounded {
             self.staleness.get_or_insert(defaults::STALENESS);
         }
@@ -298,7 +302,12 @@ pub(crate) fn in_words() -> String {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut words: Vec<String> =
         defaults.iter().map(|(name, value)| format!("{name} {}", word(value))).collect();
-    words.push(format!("rate {} with adf, {} otherwise", defaults::ADF_RATE, defaults::SGD_RATE));
+    words.push(format!(
+        "rate {} with adf and less where a token has more than {} attributes, {} otherwise",
+        defaults::ADF_RATE,
+        defaults::ADF_ATTRIBUTES,
+        defaults::SGD_RATE
+    ));
     words.push(format!(
         "replicas {} with asyngrad and bounded on several threads, off otherwise",
         defaults::REPLICA_ROWS

@@ -179,7 +179,7 @@ impl Experiment {
                         sentences, and the whole test, both normalised; characters, their pairs, \
                         classes and repetition, and words of the training text. The score is F1 of \
                         words.",
-                flags: &["--template", "seg"],
+                flags: &["--template", "seg", "--min-freq", "1"],
                 target,
                 ..chunk
             },
@@ -187,7 +187,7 @@ impl Experiment {
                 title: "CoNLL-2002, Spanish names",
                 about: "8,323 sentences for training, and the test testb of 1,517; words, affixes \
                         and shapes. The score is that of the classic conlleval.",
-                flags: &["--template", "ner"],
+                flags: &["--template", "ner", "--min-freq", "1"],
                 target,
                 ..chunk
             },

@@ -66,7 +66,6 @@ impl Lab {
     /// Reads the data and takes `most` sentences, evenly spaced.
     pub(crate) fn new(settings: &mut Settings, most: usize, talk: Talk) -> Result<Self, Failure> {
         let Data { tagger, examples, held_out, .. } = Data::load(settings, talk)?;
-        settings.rate = Some(defaults::ADF_RATE);
         let crf = tagger.crf().clone();
         let examples = sample(examples, most);
         Ok(Self { settings: settings.clone(), crf, examples, held_out })
