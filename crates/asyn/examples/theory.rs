@@ -44,7 +44,8 @@ const SAMPLE: usize = 1000;
 /// Minimises the objective of a CRF, and follows the constants of a run.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The column file to train on; planted sentences without it.
+    /// The column file to train on, with the template word for two columns and chunking for more;
+    /// planted sentences without it.
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
     /// λ of the objective Σ ℓ + λ/2 ‖w‖².
@@ -136,7 +137,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(path) => open_columns(path)?,
         None => planted::chunking(PLANTED, 1).corpus(),
     };
-    let template = Template::builtin("chunking").expect("it comes with the crate");
+    let name = if corpus.n_columns() < 3 { "word" } else { "chunking" };
+    let template = Template::builtin(name).expect("it comes with the crate");
     let options = VocabularyOptions { min_freq: args.min_freq, ..Default::default() };
     let (encoder, examples) = Encoder::build(&corpus, template, &options)?;
     if let Some(path) = &args.crfsuite {

@@ -271,7 +271,8 @@ fn tau(panels: &Panels) -> Figure {
          push away from the optimum. Theorem 1 asks for τ of at most c ε / 2q, and a tighter \
          bound for c ε / q, where ε is the distance from the optimal objective that the pass has \
          reached and c and q are the extremes of the run so far. AsynGrad by SGD on \
-         {N_SAMPLE} sentences with plain edges, whose optimum L-BFGS has found. {PROBES} A value \
+         {N_SAMPLE} sentences with plain edges and the template chunking, or word where there are \
+         two columns, whose optimum L-BFGS has found. {PROBES} A value \
          of 0 or less, which pushes towards the optimum, is not drawn; the upper end of the \
          bootstrap interval of the mean is. {KINDS}"
     ))
