@@ -10,33 +10,28 @@
 //! figures mean nothing.
 #![allow(clippy::print_stdout, reason = "a bench reports to its terminal")]
 
-use std::path::Path;
-
 use asyn_core::{Adf, AsynGrad, Instruments, Model, Replicas, Trainer};
-use asyn_data::{Corpus, Encoded, Encoder, Template, VocabularyOptions, open_columns, planted};
-use asyn_models::{Crf, CrfShape};
+use asyn_data::Encoded;
+use asyn_models::Crf;
 
-/// The sentences of a planted corpus, about 24 tokens each.
-const PLANTED: usize = 2000;
+use chunker::{Chunker, n_tokens};
+
+#[path = "chunker.rs"]
+mod chunker;
+
 /// The rounds that are measured, after one that is not.
 const ROUNDS: usize = 41;
 /// The passes of a run; the first is not timed, since memory is allocated in it.
 const PASSES: u32 = 3;
 
 fn main() {
-    let corpus = corpus();
-    let template = Template::builtin("chunking").expect("it comes with the crate");
-    let options = VocabularyOptions { min_freq: 2, ..VocabularyOptions::default() };
-    let (encoder, examples) =
-        Encoder::build(&corpus, template, &options).expect("the corpus has three columns");
-    let crf = Crf::new(CrfShape {
-        n_labels: encoder.labels().len(),
-        n_attributes: encoder.n_attributes(),
-        n_rich: 0,
-        transitions: true,
-    });
-    let crf = crf.expect("there are few labels");
-    println!("{}: {} sentences, 2 threads, {ROUNDS} rounds", corpus.name(), examples.len());
+    let Chunker { corpus, encoder, crf, examples } = Chunker::new();
+    println!(
+        "{}: {} sentences, {} attributes, 2 threads, {ROUNDS} rounds",
+        corpus.name(),
+        examples.len(),
+        encoder.n_attributes()
+    );
 
     let default = Instruments::default_set();
     let sets = [
@@ -60,23 +55,13 @@ fn main() {
             }
         }
     }
-    let n_tokens: usize = examples.iter().map(Encoded::n_tokens).sum();
+    let n_tokens = n_tokens(&examples);
     println!("| instruments | million tokens/s | cost (%) |\n| --- | ---: | ---: |");
     for ((name, _), times) in sets.iter().zip(&seconds) {
         let speed = n_tokens as f64 / median(times.clone()) / 1e6;
         let ratios = times.iter().zip(&seconds[0]).map(|(with, without)| with / without);
         let cost = 100.0 * (median(ratios.collect()) - 1.0);
         println!("| {name} | {speed:.3} | {cost:+.1} |");
-    }
-}
-
-fn corpus() -> Corpus {
-    match std::env::var_os("ASYN_DATA") {
-        Some(data) => {
-            let path = Path::new(&data).join("conll2000/train.txt.gz");
-            open_columns(path).expect("ASYN_DATA names a folder with conll2000 in it")
-        }
-        None => planted::chunking(PLANTED, 17).corpus(),
     }
 }
 

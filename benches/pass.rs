@@ -14,64 +14,29 @@
 #![allow(clippy::print_stdout, reason = "a bench reports to its terminal")]
 
 use std::hint::black_box;
-use std::path::Path;
 use std::time::Duration;
 
 use asyn_core::{
     Adf, AsynGrad, Averaging, Decode, Model, Replicas, Schedule, Serial, Sgd, SharedWeights,
     Strategy, Trainer, TrainerBuilder, Update, Worker,
 };
-use asyn_data::{Corpus, Encoded, Encoder, Template, VocabularyOptions, open_columns, planted};
-use asyn_models::{Crf, CrfShape};
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 
-/// The sentences of a planted corpus, about 24 tokens each.
-const PLANTED: usize = 2000;
+use chunker::{Chunker, n_tokens};
+
+#[path = "chunker.rs"]
+mod chunker;
+
 /// The sentences that the rival gets.
 const FEW: usize = 100;
 /// The passes of the rival, so that making its features takes a small part of the time.
 const FEW_PASSES: usize = 5;
 
-/// A model and its training set.
-struct Fixture {
-    encoder: Encoder,
-    crf: Crf,
-    examples: Vec<Encoded>,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let corpus = corpus();
-        let template = Template::builtin("chunking").expect("it comes with the crate");
-        let options = VocabularyOptions { min_freq: 2, ..VocabularyOptions::default() };
-        let (encoder, examples) =
-            Encoder::build(&corpus, template, &options).expect("the corpus has three columns");
-        let crf = Crf::new(CrfShape {
-            n_labels: encoder.labels().len(),
-            n_attributes: encoder.n_attributes(),
-            n_rich: 0,
-            transitions: true,
-        });
-        let crf = crf.expect("there are few labels");
-        println!(
-            "corpus: {}, {} sentences, {} tokens, {} attributes, {} labels",
-            corpus.name(),
-            corpus.n_sentences(),
-            corpus.n_tokens(),
-            encoder.n_attributes(),
-            encoder.labels().len()
-        );
-        Self { encoder, crf, examples }
-    }
-
-    fn n_tokens(&self) -> u64 {
-        n_tokens(&self.examples)
-    }
-
+impl Chunker {
     /// Trains one pass more than `passes`, and returns the time of these.
     fn time_of_passes<S: Strategy, U: Update>(
         &self,
@@ -97,20 +62,6 @@ impl Fixture {
     }
 }
 
-fn n_tokens(examples: &[Encoded]) -> u64 {
-    examples.iter().map(|sentence| sentence.n_tokens() as u64).sum()
-}
-
-fn corpus() -> Corpus {
-    match std::env::var_os("ASYN_DATA") {
-        Some(data) => {
-            let path = Path::new(&data).join("conll2000/train.txt.gz");
-            open_columns(path).expect("ASYN_DATA names a folder with conll2000 in it")
-        }
-        None => planted::chunking(PLANTED, 17).corpus(),
-    }
-}
-
 fn sgd() -> Sgd {
     let schedule = Schedule::Exponential { rate: 0.2, factor: 0.8 };
     Sgd { schedule, l2: 0.5, averaging: Averaging::Off }
@@ -127,21 +78,29 @@ fn two<S>(strategy: S) -> TrainerBuilder<S, Adf> {
 
 fn bench_pass<S: Strategy + 'static, U: Update + 'static>(
     group: &mut BenchmarkGroup<'_, WallTime>,
-    fixture: &Fixture,
+    fixture: &Chunker,
     id: &str,
     builder: impl Fn() -> TrainerBuilder<S, U>,
 ) {
-    group.throughput(Throughput::Elements(fixture.n_tokens()));
+    group.throughput(Throughput::Elements(n_tokens(&fixture.examples)));
     group.bench_function(id, |b| b.iter_custom(|passes| fixture.time_of_passes(builder(), passes)));
 }
 
 fn dense_crf(c: &mut Criterion) {
-    let fixture = Fixture::new();
+    let fixture = Chunker::new();
+    println!(
+        "corpus: {}, {} sentences, {} tokens, {} attributes, {} labels",
+        fixture.corpus.name(),
+        fixture.corpus.n_sentences(),
+        fixture.corpus.n_tokens(),
+        fixture.encoder.n_attributes(),
+        fixture.encoder.labels().len()
+    );
     passes(c, &fixture);
     decode(c, &fixture);
 }
 
-fn passes(c: &mut Criterion, fixture: &Fixture) {
+fn passes(c: &mut Criterion, fixture: &Chunker) {
     let mut group = c.benchmark_group("pass");
     group
         .sample_size(10)
@@ -166,7 +125,7 @@ fn passes(c: &mut Criterion, fixture: &Fixture) {
 ///
 /// It has a weight only for pairs of attribute and label that occur, where the dense-CRF has one
 /// for each.
-fn rival(group: &mut BenchmarkGroup<'_, WallTime>, fixture: &Fixture) {
+fn rival(group: &mut BenchmarkGroup<'_, WallTime>, fixture: &Chunker) {
     let few = &fixture.examples[..FEW];
     let labels = fixture.encoder.labels();
     let folder = tempfile::tempdir().expect("there is a place for temporary files");
@@ -201,7 +160,7 @@ fn rival(group: &mut BenchmarkGroup<'_, WallTime>, fixture: &Fixture) {
     });
 }
 
-fn decode(c: &mut Criterion, fixture: &Fixture) {
+fn decode(c: &mut Criterion, fixture: &Chunker) {
     let weights = fixture.trained();
     let reader = Worker::reader(fixture.crf.layout(), &weights);
     let mut workspace = fixture.crf.workspace();
@@ -211,7 +170,7 @@ fn decode(c: &mut Criterion, fixture: &Fixture) {
         .sample_size(10)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2));
-    group.throughput(Throughput::Elements(fixture.n_tokens()));
+    group.throughput(Throughput::Elements(n_tokens(&fixture.examples)));
     group.bench_function("serial", |b| {
         b.iter(|| {
             for sentence in &fixture.examples {

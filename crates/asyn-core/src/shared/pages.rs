@@ -7,7 +7,7 @@ const LARGE_PAGE: usize = 2 * 1024 * 1024;
 /// Asks the system to back the whole large pages within a block by large pages.
 ///
 /// A vector of weights of some megabytes is touched all over, in no order, from the
-/// first pass on. With pages of 4 KB the first touches cost a fault each, about half of
+/// first pass on. With pages of 4 KB the first touches cost a fault each, about a third of
 /// the first pass of a chunker. The system may refuse: nothing but speed depends on it.
 ///
 /// # Safety
