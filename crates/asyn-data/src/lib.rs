@@ -85,7 +85,7 @@ pub use error::{ConlluFault, Error, ModelFault, Result, TemplateFault};
 pub use format::{Format, FormatOptions};
 pub use grammar::Grammar;
 pub use model_file::{MODEL_VERSION, ModelFile, Tensor};
-pub use reader::{open_columns, read_columns};
+pub use reader::{open_columns, open_text, read_columns};
 pub use scheme::{Repair, Scheme};
 pub use segmented::{join_words, read_plain, read_segmented, write_plain, write_segmented};
 pub use template::{MAX_ROW, Template, Warning};

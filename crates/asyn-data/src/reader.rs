@@ -32,6 +32,17 @@ pub fn open_columns(path: impl AsRef<Path>) -> Result<Corpus> {
     open(path.as_ref(), |name, input| read_columns(name, input))
 }
 
+/// Reads a text, plain or gzipped and without a byte order mark, from its path, or standard input
+/// where the path is `-`.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::Gzip`] and [`Error::Utf8`].
+pub fn open_text(path: impl AsRef<Path>) -> Result<String> {
+    let text = open(path.as_ref(), |name, input| read_text(name, input))?;
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
+}
+
 /// Opens a file, or standard input where the path is `-`, and reads it with `read`.
 pub(crate) fn open<T>(
     path: &Path,

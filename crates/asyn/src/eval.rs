@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Write, stdout};
 
-use asyn::data::Bootstrap;
 use asyn::data::conlleval::Chunks;
+use asyn::data::{Bootstrap, open_text};
 use serde::Serialize;
 
 use crate::args::EvalArgs;
 use crate::choice::ScorerChoice;
 use crate::failure::Failure;
-use crate::scored::{Score, Scored, Sides, read_text};
+use crate::scored::{Score, Scored, Sides};
 
 /// A score for machines, in percent; what the scorer does not know is left out.
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         let message = "--gold and --train-words are for --scorer sighan";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let training_words = args.train_words.as_deref().map(read_text).transpose()?;
+    let training_words = args.train_words.as_deref().map(open_text).transpose()?;
     let sides = Sides {
         scorer: args.scorer,
         gold: args.gold.as_deref(),

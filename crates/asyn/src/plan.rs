@@ -13,7 +13,7 @@ use asyn::core::{
     Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
 use asyn::data::{
-    Corpus, Encoded, Encoder, Error, Format, FormatOptions, Template, VocabularyOptions,
+    Corpus, Encoded, Encoder, Error, Format, FormatOptions, Template, VocabularyOptions, open_text,
 };
 use asyn::models::Pieces;
 use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
@@ -229,13 +229,7 @@ fn read_lexicon(path: &Path, template: &Template) -> Result<String, Failure> {
             format!("--lexicon is for templates with %word or %known: {name} has neither");
         return Err(Failure::Usage(problem));
     }
-    let bytes = fs::read(path).map_err(Failure::io("read lexicon", path))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        Error::Utf8 { name: path.display().to_string(), line }
-    })?;
-    Ok(text.trim_start_matches('\u{feff}').to_owned())
+    Ok(open_text(path)?)
 }
 
 /// Trains, or goes on from a checkpoint, in an order that may be kept or given.

@@ -1,10 +1,9 @@
 //! A file with gold and predicted sides, scored in one of the ways that `asyn eval` knows.
 
-use std::fs;
 use std::path::Path;
 
 use asyn::data::conlleval::{self, Chunks};
-use asyn::data::{Corpus, Error, Sentence, open_columns, sighan, spans};
+use asyn::data::{Corpus, Error, Sentence, open_columns, open_text, sighan, spans};
 
 use crate::choice::ScorerChoice;
 use crate::failure::Failure;
@@ -163,7 +162,7 @@ fn words(
 
 /// Scores segmented text, a sentence a line.
 fn score_text(gold: &Path, file: &Path, mut counts: sighan::Counts) -> Result<Scored, Failure> {
-    let (gold_text, text) = (read_text(gold)?, read_text(file)?);
+    let (gold_text, text) = (open_text(gold)?, open_text(file)?);
     let (gold_lines, lines) = (gold_text.lines(), text.lines());
     let name = file.display().to_string();
     let (expected, actual) = (gold_lines.clone().count(), lines.clone().count());
@@ -192,17 +191,6 @@ fn score_text(gold: &Path, file: &Path, mut counts: sighan::Counts) -> Result<Sc
         return Err(Error::Empty { name }.into());
     }
     Ok(Scored { name, score: Score::Words(counts.score()), sentences, gold: gold_sides })
-}
-
-/// Reads a text in UTF-8, with a byte order mark or without.
-pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    let bytes = fs::read(path).map_err(Failure::io("read", path))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        Error::Utf8 { name: path.display().to_string(), line }
-    })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 impl Counter {

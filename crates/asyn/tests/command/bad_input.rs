@@ -158,7 +158,7 @@ fn templates_that_do_not_fit() {
 fn lexicons_that_do_not_fit() {
     let place = Place::with_corpus(5);
     place.write("latin1", b"caf\xc3\xa9\ncaf\xe9\n");
-    refused(&place, &format!("{TRAIN} train.txt -p seg --lexicon none"), 66, "lexicon none");
+    refused(&place, &format!("{TRAIN} train.txt -p seg --lexicon none"), 66, "cannot open none");
     refused(
         &place,
         &format!("{TRAIN} train.txt -p seg --lexicon latin1"),
