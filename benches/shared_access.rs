@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "plain slices are read with intrinsics of one instruction set")]
 #![allow(clippy::print_stdout, reason = "a bench reports to its terminal")]
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ mod plain;
 
 /// Matrices, rows by columns; as vectors they are what the other acts work on.
 const SHAPES: [(usize, usize); 4] = [(12, 24), (64, 64), (256, 256), (1120, 288)];
+/// The small matrices that the calls take in turn: on one alone each call would wait for
+/// the stores of the call before.
+const N_TURNS: usize = 8;
 /// The strides of a table of rows.
 const STRIDES: [usize; 2] = [24, 32];
 /// The rows of the table.
@@ -80,7 +84,9 @@ struct Fixture {
     n: usize,
     m: usize,
     weights: SharedWeights,
-    x: Vec<f32>,
+    /// Starts on a cache line for every access: loads across lines would cost one of two
+    /// vectors more than the other.
+    x: SharedWeights,
     y: Vec<f32>,
     lists: Vec<Vec<u32>>,
     next: usize,
@@ -89,7 +95,8 @@ struct Fixture {
 impl Fixture {
     fn new(isa: Isa, act: Act, (n, m): (usize, usize)) -> Self {
         let by_rows = matches!(act, Act::SumRows | Act::AddRows);
-        let len = if by_rows { N_ROWS as usize * m } else { n * m };
+        let n_turns = if n * m < 1024 { N_TURNS } else { 1 };
+        let len = if by_rows { N_ROWS as usize * m } else { n_turns * n * m };
         let mut weights = SharedWeights::with_isa(len, isa);
         for (i, weight) in weights.as_mut_slice().iter_mut().enumerate() {
             *weight = (i % 23) as f32 * 0.01;
@@ -105,30 +112,34 @@ impl Fixture {
             (state >> 16) % N_ROWS
         };
         let lists = (0..N_LISTS).map(|_| (0..N_IDS).map(|_| id()).collect()).collect();
-        Self { act, n, m, weights, x: vec![1e-3; x_len], y: vec![0.0; y_len], lists, next: 0 }
+        let mut x = SharedWeights::with_isa(x_len, isa);
+        x.as_mut_slice().fill(1e-3);
+        Self { act, n, m, weights, x, y: vec![0.0; y_len], lists, next: 0 }
     }
 
     /// Does the act once.
     fn run(&mut self, access: Access) {
         self.next = (self.next + 1) % N_LISTS;
         let Self { act, n, m, weights, x, y, lists, next } = self;
-        let (ids, a) = (&lists[*next], 1e-6);
+        let (ids, a, x) = (&lists[*next], 1e-6, &*x.as_mut_slice());
+        let at = *next * *n * *m % weights.len();
         match access {
             Access::Shared | Access::Exchange => {
-                let view = weights.view(0, weights.len());
+                let view = weights.view(at, *n * *m);
                 let rows = || weights.rows(0, N_ROWS as usize, *m);
                 match (act, access) {
                     (Act::Dot, _) => _ = black_box(view.dot(x)),
                     (Act::AddScaled, Access::Exchange) => view.add_scaled_cas(a, x),
                     (Act::AddScaled, _) => view.add_scaled(a, x),
-                    (Act::Gemv, _) => weights.view(0, *n * *m).gemv(x, y),
+                    (Act::Gemv, _) => view.gemv(x, y),
                     (Act::SumRows, _) => rows().sum_rows(ids, y),
                     (Act::AddRows, Access::Exchange) => rows().add_rows_cas(ids, a, x),
                     (Act::AddRows, _) => rows().add_rows(ids, a, x),
                 }
             }
             Access::Plain(plain) => {
-                let w = weights.as_mut_slice();
+                let table = weights.as_mut_slice();
+                let w = &mut table[at..][..*n * *m];
                 // SAFETY: the kernels are for a supported set, lengths agree by
                 // construction, and all ids are rows.
                 unsafe {
@@ -136,8 +147,8 @@ impl Fixture {
                         Act::Dot => _ = black_box((plain.dot)(w, x)),
                         Act::AddScaled => (plain.add_scaled)(w, a, x),
                         Act::Gemv => (plain.gemv)(w, x, y),
-                        Act::SumRows => (plain.sum_rows)(w, *m, ids, y),
-                        Act::AddRows => (plain.add_rows)(w, *m, ids, a, x),
+                        Act::SumRows => (plain.sum_rows)(table, *m, ids, y),
+                        Act::AddRows => (plain.add_rows)(table, *m, ids, a, x),
                     }
                 }
             }
@@ -156,11 +167,11 @@ fn relative_to_plain(_: &mut Criterion) {
         for act in ACTS {
             print!("  {:<10}", act.name());
             for (n, m) in act.sizes() {
-                let mut shared = Fixture::new(isa, act, (n, m));
-                let mut private = Fixture::new(isa, act, (n, m));
-                let timing = Timing::of(&mut [&mut || shared.run(Access::Shared), &mut || {
-                    private.run(Access::Plain(plain))
-                }]);
+                let fixture = RefCell::new(Fixture::new(isa, act, (n, m)));
+                let timing = Timing::of(&mut [
+                    &mut || fixture.borrow_mut().run(Access::Shared),
+                    &mut || fixture.borrow_mut().run(Access::Plain(plain)),
+                ]);
                 let (ratio, ns) = (timing.ratio(0, 1), timing.seconds(0) * 1e9);
                 ratios.push(ratio);
                 print!("   {n}×{m} {ratio:.2} ({ns:.1} ns)");

@@ -92,6 +92,38 @@ unsafe fn store_shared(to: *const AtomicU32, vector: __m256) {
     }
 }
 
+/// Adds `factor · x` to sixteen weights.
+///
+/// One block for two vectors leaves the distance between them to the instructions.
+///
+/// # Safety
+///
+/// `to` is valid for sixteen floats and a multiple of 32 bytes.
+#[inline]
+#[target_feature(enable = "avx,fma")]
+unsafe fn add_scaled_shared_two(to: *const AtomicU32, factor: __m256, [low, high]: [__m256; 2]) {
+    // SAFETY: stands for sixteen relaxed atomic loads in some order, each followed by the
+    // relaxed atomic store of the same weight; see docs/memory-model.md. The instructions
+    // read and write 64 valid bytes and change two registers; they trap on an address
+    // that is not a multiple of 32.
+    unsafe {
+        asm!(
+            "vmovaps {sum}, [{to}]",
+            "vfmadd231ps {sum}, {low}, {factor}",
+            "vmovaps [{to}], {sum}",
+            "vmovaps {sum}, [{to} + 32]",
+            "vfmadd231ps {sum}, {high}, {factor}",
+            "vmovaps [{to} + 32], {sum}",
+            to = in(reg) to,
+            factor = in(ymm_reg) factor,
+            low = in(ymm_reg) low,
+            high = in(ymm_reg) high,
+            sum = out(ymm_reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 impl Lanes for Ymm {
     type Half = Self;
 
@@ -114,6 +146,12 @@ impl Lanes for Ymm {
     unsafe fn store_shared(self, to: *const AtomicU32) {
         // SAFETY: as the caller promises.
         unsafe { store_shared(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_scaled_shared_two(to: *const AtomicU32, factor: Self, x: [Self; 2]) {
+        // SAFETY: as the caller promises.
+        unsafe { add_scaled_shared_two(to, factor.0, x.map(|x| x.0)) }
     }
 
     #[inline(always)]

@@ -92,6 +92,38 @@ unsafe fn store_shared(to: *const AtomicU32, vector: __m512) {
     }
 }
 
+/// Adds `factor · x` to thirty-two weights.
+///
+/// One block for two vectors leaves the distance between them to the instructions.
+///
+/// # Safety
+///
+/// `to` is valid for thirty-two floats and a multiple of 64 bytes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_scaled_shared_two(to: *const AtomicU32, factor: __m512, [low, high]: [__m512; 2]) {
+    // SAFETY: stands for thirty-two relaxed atomic loads in some order, each followed by the
+    // relaxed atomic store of the same weight; see docs/memory-model.md. The instructions
+    // read and write 128 valid bytes and change two registers; they trap on an address
+    // that is not a multiple of 64.
+    unsafe {
+        asm!(
+            "vmovaps {sum}, [{to}]",
+            "vfmadd231ps {sum}, {low}, {factor}",
+            "vmovaps [{to}], {sum}",
+            "vmovaps {sum}, [{to} + 64]",
+            "vfmadd231ps {sum}, {high}, {factor}",
+            "vmovaps [{to} + 64], {sum}",
+            to = in(reg) to,
+            factor = in(zmm_reg) factor,
+            low = in(zmm_reg) low,
+            high = in(zmm_reg) high,
+            sum = out(zmm_reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 impl Zmm {
     /// Returns the sum of the lower and the upper half.
     ///
@@ -131,6 +163,12 @@ impl Lanes for Zmm {
     unsafe fn store_shared(self, to: *const AtomicU32) {
         // SAFETY: as the caller promises.
         unsafe { store_shared(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_scaled_shared_two(to: *const AtomicU32, factor: Self, x: [Self; 2]) {
+        // SAFETY: as the caller promises.
+        unsafe { add_scaled_shared_two(to, factor.0, x.map(|x| x.0)) }
     }
 
     #[inline(always)]

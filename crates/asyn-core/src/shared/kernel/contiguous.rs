@@ -17,6 +17,20 @@ trait Step {
     /// - As for [`Lanes`], with `w` a pointer to shared memory.
     /// - The private memory of the step is valid from `i` to `i + V::N`.
     unsafe fn at<V: Lanes>(&mut self, w: *const AtomicU32, i: usize);
+
+    /// As [`at`](Self::at), for the two vectors from `w + i` on.
+    ///
+    /// # Safety
+    ///
+    /// As for both.
+    #[inline(always)]
+    unsafe fn at_two<V: Lanes>(&mut self, w: *const AtomicU32, i: usize) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            self.at::<V>(w, i);
+            self.at::<V>(w.add(V::N), i + V::N);
+        }
+    }
 }
 
 /// Takes `step` over all of `w`.
@@ -37,18 +51,16 @@ unsafe fn walk<V: Lanes, S: Step>(w: &[AtomicU32], mut step: S) {
             step.at::<V::Half>(w, 0);
             i = HALF_LINE;
         }
-        while i + 4 * V::N <= n {
-            step.at::<V>(w.add(i), i);
-            step.at::<V>(w.add(i + V::N), i + V::N);
-            step.at::<V>(w.add(i + 2 * V::N), i + 2 * V::N);
-            step.at::<V>(w.add(i + 3 * V::N), i + 3 * V::N);
+        while n - i >= 4 * V::N {
+            step.at_two::<V>(w.add(i), i);
+            step.at_two::<V>(w.add(i + 2 * V::N), i + 2 * V::N);
             i += 4 * V::N;
         }
-        while i + V::N <= n {
+        while n - i >= V::N {
             step.at::<V>(w.add(i), i);
             i += V::N;
         }
-        if i + HALF_LINE <= n {
+        if n - i >= HALF_LINE {
             step.at::<V::Half>(w.add(i), i);
             i += HALF_LINE;
         }
@@ -118,6 +130,15 @@ pub(super) unsafe fn add_scaled<V: Lanes>(w: &[AtomicU32], a: f32, x: &[f32]) {
             unsafe {
                 let x = V::load(self.1.add(i));
                 x.mul_add(V::splat(self.0), V::load_shared(w)).store_shared(w);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn at_two<V: Lanes>(&mut self, w: *const AtomicU32, i: usize) {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let x = [V::load(self.1.add(i)), V::load(self.1.add(i + V::N))];
+                V::add_scaled_shared_two(w, V::splat(self.0), x);
             }
         }
     }

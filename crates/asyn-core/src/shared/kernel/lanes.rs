@@ -37,6 +37,18 @@ pub(super) trait Lanes: Copy {
         unsafe { [Self::load_shared(from), Self::load_shared(from.add(Self::N))] }
     }
     unsafe fn store_shared(self, to: *const AtomicU32);
+    /// Adds `factor · x` to two vectors that follow one another, for less than two
+    /// additions cost.
+    #[inline(always)]
+    unsafe fn add_scaled_shared_two(to: *const AtomicU32, factor: Self, x: [Self; 2]) {
+        // SAFETY: the caller's promises hold for both.
+        unsafe {
+            for (v, x) in x.into_iter().enumerate() {
+                let to = to.add(v * Self::N);
+                x.mul_add(factor, Self::load_shared(to)).store_shared(to);
+            }
+        }
+    }
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
     /// Returns a vector of which each float is `value`.
@@ -154,6 +166,16 @@ impl<H: Lanes> Lanes for Pair<H> {
         unsafe {
             self.0.store_shared(to);
             self.1.store_shared(to.add(H::N));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_scaled_shared_two(to: *const AtomicU32, factor: Self, x: [Self; 2]) {
+        let [low, high] = x;
+        // SAFETY: the caller's promises for `2 N` floats hold for either pair of halves.
+        unsafe {
+            H::add_scaled_shared_two(to, factor.0, [low.0, low.1]);
+            H::add_scaled_shared_two(to.add(Self::N), factor.1, [high.0, high.1]);
         }
     }
 
