@@ -28,7 +28,8 @@ const ROWS: [usize; 8] = [1, 2, 3, 4, 8, 16, 25, 64];
 /// The acts, in the order of [`Fixture::act`].
 const ACTS: [&str; 4] = ["gemm", "gemm_t", "rank_update", "rank_adam_step"];
 /// Steps so small that the weights stay what they are.
-const STEP: AdamStep = AdamStep { rate: 1e-9, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8 };
+const STEP: AdamStep =
+    AdamStep { rate: 1e-9, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, limit: 1e3, scale: 1.0 };
 
 /// The operands for `t` rows.
 struct Fixture {

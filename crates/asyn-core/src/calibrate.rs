@@ -117,7 +117,13 @@ impl<M: Model> Trial<'_, M> {
         let sgd = Sgd { schedule, l2: self.l2, averaging: Averaging::Off };
         let layout = self.model.layout();
         let n_examples = self.examples.len();
-        let mut state = sgd.start(&Training { layout, n_examples, frequencies: None });
+        let mut state = sgd.start(&Training {
+            layout,
+            n_examples,
+            examples_per_step: 1,
+            n_workers: 1,
+            frequencies: None,
+        });
         let mut weights = SharedWeights::zeroed(self.initial.len());
         weights.copy_from(&self.initial);
         let window = Window { first_ticket: 0, n_examples: self.sample.len() };

@@ -257,6 +257,8 @@ pub struct Stepper<'a, M: Model, U: Update> {
     /// Examples that were handed out to this worker and are still to be drawn.
     claimed: Range<usize>,
     drawn: Range<usize>,
+    /// Whether the step that was drawn is still to be brought up to date.
+    is_behind: bool,
     /// The step whose gradient was computed last, and is to be written.
     step: Step,
     /// How many steps ago sums were written.
@@ -296,6 +298,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             seen_version: 0,
             claimed: 0..0,
             drawn: 0..0,
+            is_behind: false,
             step: Step { ticket: 0, writes_sums: true },
             since_sums: 0,
         }
@@ -319,7 +322,8 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         }
         let is_sampled =
             self.gauge.as_mut().is_some_and(|(gauge, _)| gauge.draw(self.segment.seed, ticket));
-        if is_sampled || self.worker.reads_snapshot() {
+        self.is_behind = self.segment.update.catches_up();
+        if is_sampled || self.is_behind || self.worker.reads_snapshot() {
             let batch = self.batch();
             self.touched.clear();
             self.segment.model.touched(&batch, self.workspace, self.touched);
@@ -331,9 +335,20 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         true
     }
 
+    /// Brings up to date what the gradient will read, if the update rule does that and it was not
+    /// done yet. [`Stepper::read`] does it; to be called before it, under the same guard, only
+    /// where several workers then read at once and are to see the same weights.
+    pub fn catch_up(&mut self) {
+        if std::mem::take(&mut self.is_behind) {
+            let (segment, ticket) = (self.segment, self.ticket());
+            segment.update.catch_up(segment.state, ticket, self.touched, &mut self.worker);
+        }
+    }
+
     /// Reads what the gradient needs, if workers read from snapshots.
     pub fn read(&mut self) {
         in_order(Act::Read, || ());
+        self.catch_up();
         if let Some((gauge, counters)) = &mut self.gauge {
             gauge.read(&self.worker, self.touched, counters);
         }

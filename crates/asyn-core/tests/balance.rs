@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 
 use asyn_core::simulate::{CostModel, Simulated};
 use asyn_core::{
-    Adf, AsynGrad, Averaging, Instruments, Mass, Model, Replicas, Schedule, Serial, Sgd, Strategy,
-    Trainer, TrainerBuilder, Update, Write,
+    Adam, Adf, AsynGrad, Averaging, Instruments, Mass, Model, Replicas, Schedule, Serial, Sgd,
+    Strategy, Trainer, TrainerBuilder, Update, Write,
 };
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 use asyn_testing::{Logistic, separable_clicks};
@@ -50,6 +50,10 @@ fn sgd(l2: f32) -> Sgd {
     Sgd { schedule, l2, averaging: Averaging::FromPass(2) }
 }
 
+fn adam() -> Adam {
+    Adam { schedule: Schedule::Constant { rate: 0.01 }, ..Adam::default() }
+}
+
 #[test]
 fn one_worker_loses_nothing() {
     let replicas = Some(Replicas { rows: 16, merge_every: 4 });
@@ -59,6 +63,9 @@ fn one_worker_loses_nothing() {
     nothing_is_lost(Trainer::builder().update(Adf::default()).sparse_threshold(0.3));
     nothing_is_lost(Trainer::builder().update(Adf::default()).replicas(replicas));
     nothing_is_lost(Trainer::builder().update(sgd(1.0)).write(Write::Cas));
+    nothing_is_lost(Trainer::builder().update(adam()));
+    nothing_is_lost(Trainer::builder().update(adam()).write(Write::Cas));
+    nothing_is_lost(Trainer::builder().update(adam()).replicas(replicas));
 }
 
 #[test]
@@ -68,6 +75,8 @@ fn writes_in_turn_or_under_a_lock_lose_nothing() {
     nothing_is_lost(Trainer::builder().strategy(RoundRobin).threads(3).update(sgd(1.0)));
     nothing_is_lost(Trainer::builder().strategy(RoundRobin).update(Adf::default()).threads(3));
     nothing_is_lost(Trainer::builder().strategy(Minibatch::default()).threads(3));
+    nothing_is_lost(Trainer::builder().strategy(Locked).update(adam()).threads(3));
+    nothing_is_lost(Trainer::builder().strategy(RoundRobin).update(adam()).threads(3));
 }
 
 #[test]

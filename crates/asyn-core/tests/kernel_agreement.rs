@@ -3,7 +3,7 @@
 //! A result may differ from the loop by rounding only, and nothing outside the view may
 //! change.
 
-use asyn_core::shared::{AdamStep, Isa, SharedWeights};
+use asyn_core::shared::{AdamStep, Isa, MissedSteps, SharedWeights};
 use proptest::prelude::*;
 
 /// Weights around the view under test, which must keep their values.
@@ -372,7 +372,8 @@ fn check_adam(isa: Isa, k: usize, n: usize, t: usize) {
     v.before.iter_mut().for_each(|v| *v = *v * *v + 0.1);
     v.weights.as_mut_slice().copy_from_slice(&v.before);
     let (x, dy) = (values(t * k, 1), values(t * n_padded, 2));
-    let step = AdamStep { rate: 0.3, beta_1: 0.9, beta_2: 0.99, epsilon: 1e-3 };
+    let step =
+        AdamStep { rate: 0.3, beta_1: 0.9, beta_2: 0.99, epsilon: 1e-3, limit: 1e3, scale: 1.0 };
     let [rate, beta_1, beta_2, epsilon] =
         [step.rate, step.beta_1, step.beta_2, step.epsilon].map(f64::from);
 
@@ -410,6 +411,55 @@ fn check_adam(isa: Isa, k: usize, n: usize, t: usize) {
     w.check(&expected[0]);
     m.check(&expected[1]);
     v.check(&expected[2]);
+}
+
+#[test]
+fn steps_of_adam_agree_at_every_length_and_start() {
+    let step =
+        AdamStep { rate: 0.3, beta_1: 0.9, beta_2: 0.99, epsilon: 1e-3, limit: 0.9, scale: 0.5 };
+    let terms = [[0.2, 0.9], [0.1, 0.5]];
+    let missed = MissedSteps { terms: &terms, epsilon: 1e-3, limit: 1.5, keep: [0.7, 0.8] };
+    for isa in supported() {
+        for n in lengths() {
+            // The three tables may start at different places of a line.
+            for starts in [[0, 0, 0], [8, 8, 8], [0, 8, 8]] {
+                let tables = [1, 2, 3].map(|seed| {
+                    let table = SharedWeights::with_isa(n + 8, isa);
+                    let positive = seed == 3;
+                    let before: Vec<f32> = values(n + 8, seed)
+                        .into_iter()
+                        .map(|value| if positive { value * value + 0.1 } else { value })
+                        .collect();
+                    table.view(0, n + 8).write_from(&before);
+                    (table, before)
+                });
+                let gradient = values(n, 4);
+                let view = |t: usize| tables[t].0.view(starts[t], n);
+                let (w, m, v) = (view(0), view(1), view(2));
+                w.adam_step([&m, &v], &step, &gradient);
+                w.adam_catch_up([&m, &v], &missed);
+                for (i, &g) in gradient.iter().enumerate() {
+                    let [w, m, v] = [0, 1, 2].map(|t| f64::from(tables[t].1[starts[t] + i]));
+                    let g = 0.5 * f64::from(g);
+                    let first = 0.9 * m + 0.1 * g;
+                    let second = 0.99 * v + 0.01 * g * g;
+                    let root = second.sqrt();
+                    let moved = w - 0.3 * (first / (root + 1e-3)).clamp(-0.9, 0.9);
+                    let cut = first.clamp(-1.5 * root, 1.5 * root);
+                    let sum = 0.2 / (0.9 * root + 1e-3) + 0.1 / (0.5 * root + 1e-3);
+                    for (t, expected) in
+                        [moved - cut * sum, 0.7 * cut, 0.8 * second].into_iter().enumerate()
+                    {
+                        let actual = f64::from(view(t).get(i));
+                        assert!(
+                            (actual - expected).abs() <= 1e-5 * (1.0 + expected.abs()),
+                            "{isa}, table {t}, weight {i} of {n}: {actual} for {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -107,14 +107,22 @@ fn products_take_matrices_of_their_shapes() {
         refused(|w| w.panels(0, 3, 20).gemm_add(x, t, &mut y.to_vec()));
         refused(|w| w.panels(0, 3, 20).gemm_t(y, t, &mut x.to_vec()));
         refused(|w| w.panels(0, 3, 20).rank_update(1.0, x, y, t));
-        let step = AdamStep { rate: 0.1, beta_1: 0.9, beta_2: 0.99, epsilon: 1e-8 };
+        let step = AdamStep {
+            rate: 0.1,
+            beta_1: 0.9,
+            beta_2: 0.99,
+            epsilon: 1e-8,
+            limit: 1e3,
+            scale: 1.0,
+        };
         refused(|w| {
             let w = w.panels(0, 3, 20);
             w.rank_adam_step([&w, &w], &step, x, y, t);
         });
     }
     refused(|w| w.panels(0, 2, 16).gemm(&[], 1 << 63, &mut []));
-    let step = AdamStep { rate: 0.1, beta_1: 0.9, beta_2: 0.99, epsilon: 1e-8 };
+    let step =
+        AdamStep { rate: 0.1, beta_1: 0.9, beta_2: 0.99, epsilon: 1e-8, limit: 1e3, scale: 1.0 };
     refused(|w| {
         let (w, smaller) = (w.panels(0, 3, 20), w.panels(0, 2, 20));
         w.rank_adam_step([&w, &smaller], &step, &x, &y, 2);

@@ -7,7 +7,7 @@ mod tasks;
 use std::ops::ControlFlow;
 
 use asyn_core::{
-    Adf, AdfCounting, Averaging, Checkpoint, Error, Event, Model, Outcome, Read, Replicas,
+    Adam, Adf, AdfCounting, Averaging, Checkpoint, Error, Event, Model, Outcome, Read, Replicas,
     Sampling, Schedule, Serial, Sgd, SharedWeights, Trainer, TrainerBuilder, Update,
 };
 use asyn_testing::{Click, Logistic, separable_clicks};
@@ -139,6 +139,11 @@ fn adf_goes_on_bit_for_bit() {
 #[test]
 fn adf_with_counts_goes_on_bit_for_bit() {
     check(AdfCounting(Adf { l2: 0.5, factor: 0.9, ..Adf::default() }));
+}
+
+#[test]
+fn adam_goes_on_bit_for_bit() {
+    check(Adam { warm_up: 1.5, ..Adam::default() });
 }
 
 #[test]

@@ -80,6 +80,9 @@ fn lead<M: Model, U: Update>(desks: &[Desk<'_, M, U>], member: &Member<'_>) {
             let job = &mut *desk.0.lock();
             job.busy = job.stepper.draw();
             any |= job.busy;
+            if job.busy {
+                job.stepper.catch_up();
+            }
         }
         if !any || !member.wait() {
             return;

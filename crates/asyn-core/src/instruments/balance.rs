@@ -36,8 +36,9 @@ const ROUNDING: f64 = 1.0 / (1 << 22) as f64;
 ///
 /// Under-counts: losses that cancel within an element and a segment, losses below the tolerance,
 /// rows that are not sampled, whole tensors unless they are watched, and those of more than 4096
-/// floats. Over-counts nothing
-/// beyond the tolerance. Weights are taken as they are stored, which for [`Sgd`](crate::Sgd) with
+/// floats. Over-counts nothing beyond the tolerance, except with [`Adam`](crate::Adam): where another
+/// worker changed the moments after they were copied, the step is another one than was meant, and
+/// the difference counts as lost. Weights are taken as they are stored, which for [`Sgd`](crate::Sgd) with
 /// L2 is without the scale, and only their own table is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Mass {

@@ -6,7 +6,7 @@
 //!
 //! | View            | Weights                                        | Operations                    |
 //! | --------------- | ---------------------------------------------- | ----------------------------- |
-//! | [`WeightsView`] | `len` floats in a row, or a row-major matrix   | dot, add, gemv, gather, merge |
+//! | [`WeightsView`] | `len` floats in a row, or a row-major matrix   | dot, add, gemv, merge, Adam   |
 //! | [`RowsView`]    | `n_rows × stride`, a table touched row by row  | sum, add, blend, copy rows    |
 //! | [`PanelView`]   | `⌈n / 16⌉ × k × 16`, a matrix in panels        | gemm, rank update, Adam step  |
 //!
@@ -23,21 +23,25 @@
     reason = "vector access to shared memory needs assembly; the safety argument is in docs/memory-model.md"
 )]
 
+mod adam;
 mod isa;
 mod kernel;
 mod lists;
 mod pages;
 mod panel;
 mod rows;
+mod stamps;
 pub(crate) mod trace;
 mod view;
 mod weights;
 
+pub use adam::{AdamStep, MissedSteps};
 pub(crate) use isa::Vectorised;
 pub use isa::{Isa, isa, isa_request};
 pub use lists::Lists;
-pub use panel::{AdamStep, PanelView};
+pub use panel::PanelView;
 pub use rows::RowsView;
+pub use stamps::Stamps;
 pub use view::WeightsView;
 pub use weights::SharedWeights;
 

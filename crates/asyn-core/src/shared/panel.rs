@@ -17,27 +17,8 @@
 use std::fmt;
 
 use super::LINE;
+use super::adam::AdamStep;
 use super::kernel::{Kernels, PanelCells};
-
-/// The numbers of one step of Adam (Kingma and Ba, ICLR 2015).
-///
-/// With the gradient `g`, for each weight on its own,
-///
-/// ```text
-/// m ← β₁ m + (1 − β₁) g      v ← β₂ v + (1 − β₂) g²      w ← w − α m / (√v + ε)
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamStep {
-    /// α, the step size with the correction for the bias of this step,
-    /// `√(1 − β₂ᵗ) / (1 − β₁ᵗ)` times the one that is meant.
-    pub rate: f32,
-    /// β₁, at least 0 and below 1.
-    pub beta_1: f32,
-    /// β₂, at least 0 and below 1.
-    pub beta_2: f32,
-    /// ε, above 0.
-    pub epsilon: f32,
-}
 
 /// A view of a shared matrix that is stored as panels of 16 columns.
 ///
@@ -148,7 +129,9 @@ impl<'a> PanelView<'a> {
     /// use asyn_core::shared::{AdamStep, SharedWeights};
     ///
     /// let [w, m, v] = [0; 3].map(|_| SharedWeights::zeroed(16));
-    /// let step = AdamStep { rate: 0.5, beta_1: 0.0, beta_2: 0.0, epsilon: 1e-8 };
+    /// let step = AdamStep {
+    ///     rate: 0.5, beta_1: 0.0, beta_2: 0.0, epsilon: 1e-8, limit: 1.0, scale: 1.0,
+    /// };
     /// let moments = [&m.panels(0, 1, 16), &v.panels(0, 1, 16)];
     /// w.panels(0, 1, 16).rank_adam_step(moments, &step, &[3.0], &[2.0; 16], 1);
     /// assert_eq!(w.to_vec(), [-0.5; 16]);

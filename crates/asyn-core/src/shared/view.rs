@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::adam::{AdamStep, MissedSteps};
 use super::kernel::Kernels;
 use super::weights::{exchange, load, store};
 use super::{HALF_LINE, trace};
@@ -136,6 +137,37 @@ impl<'a> WeightsView<'a> {
         self.assert_len(x.len());
         // SAFETY: the kernels are supported and the lengths are equal.
         unsafe { (self.kernels.add_scaled)(self.cells, a, x) }
+    }
+
+    /// Takes a step of Adam with `gradient` on these weights and their moments `[m, v]`.
+    ///
+    /// # Panics
+    ///
+    /// If a moment or the gradient has another length.
+    pub fn adam_step(&self, moments: [&WeightsView<'_>; 2], step: &AdamStep, gradient: &[f32]) {
+        self.assert_len(gradient.len());
+        let wmv = self.with_moments(moments);
+        // SAFETY: the kernels are supported and the lengths are equal.
+        unsafe { (self.kernels.adam_step)(&wmv, step, gradient) }
+    }
+
+    /// Takes the `missed` steps of Adam on these weights and their moments `[m, v]`.
+    ///
+    /// # Panics
+    ///
+    /// If a moment has another length.
+    pub fn adam_catch_up(&self, moments: [&WeightsView<'_>; 2], missed: &MissedSteps<'_>) {
+        let wmv = self.with_moments(moments);
+        // SAFETY: the kernels are supported and the lengths are equal.
+        unsafe { (self.kernels.adam_catch_up)(&wmv, missed) }
+    }
+
+    fn with_moments<'v>(&'v self, moments: [&'v WeightsView<'_>; 2]) -> [&'v [AtomicU32]; 3] {
+        let moments = moments.map(|moment| {
+            self.assert_len(moment.len());
+            moment.cells
+        });
+        [self.cells, moments[0], moments[1]]
     }
 
     /// Replaces the weights `w` by `keep · w + a · x`.

@@ -67,7 +67,13 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let started = Instant::now();
         let count = || Frequencies::count(model, examples, trainer.n_workers);
         let frequencies = trainer.update.needs_frequencies().then(count);
-        let training = Training { layout, n_examples: examples.len(), frequencies };
+        let training = Training {
+            layout,
+            n_examples: examples.len(),
+            examples_per_step: trainer.access.accumulate.get(),
+            n_workers: trainer.n_workers,
+            frequencies,
+        };
         let mut state = trainer.update.start(&training);
         if let Some(checkpoint) = checkpoint {
             check_checkpoint(&trainer.update, &state, checkpoint, examples.len())?;

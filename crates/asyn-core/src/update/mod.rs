@@ -4,17 +4,20 @@
 //! | ------- | ---------------------------------- | ------------------------------ |
 //! | [`Sgd`] | one schedule, optionally averaged  | a scale by ticket; one table if averaged |
 //! | [`Adf`] | by how often a block is used       | step sizes by frequency class  |
+//! | [`Adam`] | by the mean and the size of recent gradients | two moments of each weight |
 //! | [`AdfCounting`] | the same, counted in each window | step size and count of each block |
 //!
 //! No rule writes a shared scalar in a step. What depends on time is tabulated
 //! from the *ticket* of an example, its number in the order of drawing, before
 //! the segment starts.
 
+mod adam;
 mod adf;
 mod adf_counting;
 mod frequencies;
 mod sgd;
 
+pub use adam::{Adam, AdamState, Moments};
 pub use adf::{Adf, AdfState};
 pub use adf_counting::{AdfCounting, AdfCountingState};
 pub use frequencies::Frequencies;
@@ -53,6 +56,10 @@ pub struct Training<'a> {
     pub layout: &'a Layout,
     /// The number of training examples.
     pub n_examples: usize,
+    /// The number of examples in a step, but for the last of a pass.
+    pub examples_per_step: u32,
+    /// The number of workers.
+    pub n_workers: usize,
     /// How often each block is used, if the rule asked for it.
     pub frequencies: Option<Frequencies>,
 }
@@ -116,6 +123,22 @@ pub trait Update: Sync {
 
     /// Counts what the example with this ticket uses, before its gradient is computed.
     fn count(&self, _state: &Self::State, _ticket: u64, _touched: &Touched) {}
+
+    /// Returns true if the rule wants [`Update::catch_up`] to be called.
+    fn catches_up(&self) -> bool {
+        false
+    }
+
+    /// Brings the blocks up to date that the step with this ticket will read, before it reads
+    /// them: a rule may have left out changes while nobody looked.
+    fn catch_up(
+        &self,
+        _state: &Self::State,
+        _ticket: u64,
+        _touched: &Touched,
+        _worker: &mut Worker<'_>,
+    ) {
+    }
 
     /// Gets a worker ready to compute the gradient of a step.
     fn prepare(&self, _state: &Self::State, _step: &Step, _worker: &mut Worker<'_>) {}

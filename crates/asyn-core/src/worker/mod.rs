@@ -7,6 +7,7 @@
 //! Tables: table 0 is the weights; the tables after it belong to the update
 //! rule, one float a weight each, laid out alike.
 
+mod adam;
 mod write;
 
 use std::cell::RefCell;

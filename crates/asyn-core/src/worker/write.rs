@@ -162,7 +162,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Calls `write`, and announces that it writes `blocks`.
-    fn announce(
+    pub(super) fn announce(
         &self,
         table: usize,
         blocks: impl Iterator<Item = usize> + Clone,
@@ -196,23 +196,23 @@ impl<'a> Worker<'a> {
         rows.filter(move |&row| row >= first).map(move |row| first_block + row)
     }
 
-    fn whole_block(&self, tensor: TensorId) -> std::iter::Once<usize> {
+    pub(super) fn whole_block(&self, tensor: TensorId) -> std::iter::Once<usize> {
         std::iter::once(self.layout.tensor(tensor).first_block)
     }
 
     /// Returns where writes to `table` are noted, if they are.
-    fn ledger(&self, table: usize) -> Option<RefMut<'_, &'a mut Ledger>> {
+    pub(super) fn ledger(&self, table: usize) -> Option<RefMut<'_, &'a mut Ledger>> {
         self.ledger.as_ref().filter(|_| table == 0).map(RefCell::borrow_mut)
     }
 
     /// Returns what writes to `table` go through, if the step is sampled and writes by exchange.
-    fn shadow(&self, table: usize) -> Option<RefMut<'_, Shadow>> {
+    pub(super) fn shadow(&self, table: usize) -> Option<RefMut<'_, Shadow>> {
         let shadow = self.shadow.as_ref().filter(|_| table == 0)?.borrow_mut();
         shadow.is_on().then_some(shadow)
     }
 
     /// Returns true if this worker has a whole tensor for itself.
-    fn is_replicated(&self, tensor: TensorId) -> bool {
+    pub(super) fn is_replicated(&self, tensor: TensorId) -> bool {
         matches!(&self.private, Private::Replica(replica) if replica.whole(0, tensor).is_some())
     }
 }

@@ -4,14 +4,15 @@ use std::arch::asm;
 use std::arch::x86_64::{
     __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm_storeu_ps,
     _mm256_add_ps, _mm256_castps256_ps128, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_hadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_sqrt_ps,
-    _mm256_storeu_ps, _mm256_sub_ps,
+    _mm256_hadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_sub_ps,
 };
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
 use super::{
-    AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+    AdamStep, Kernels, MissedSteps, PanelCells, RowCells, SplitRows, contiguous, define_table,
+    panels, rows,
 };
 use crate::shared::Isa;
 
@@ -200,6 +201,15 @@ impl Lanes for Ymm {
     unsafe fn sqrt(self) -> Self {
         // SAFETY: the caller runs on a processor with AVX2.
         Self(unsafe { _mm256_sqrt_ps(self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn clamp(self, limit: Self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX2.
+        unsafe {
+            let least = _mm256_sub_ps(_mm256_setzero_ps(), limit.0);
+            Self(_mm256_min_ps(_mm256_max_ps(self.0, least), limit.0))
+        }
     }
 
     #[inline(always)]

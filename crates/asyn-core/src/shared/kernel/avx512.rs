@@ -3,15 +3,17 @@
 use std::arch::asm;
 use std::arch::x86_64::{
     __m512, _mm256_castpd_ps, _mm512_add_ps, _mm512_castps_pd, _mm512_castps512_ps256,
-    _mm512_div_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
-    _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_div_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
+    _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
 };
 use std::sync::atomic::AtomicU32;
 
 use super::avx2::Ymm;
 use super::lanes::Lanes;
 use super::{
-    AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+    AdamStep, Kernels, MissedSteps, PanelCells, RowCells, SplitRows, contiguous, define_table,
+    panels, rows,
 };
 use crate::shared::Isa;
 
@@ -217,6 +219,15 @@ impl Lanes for Zmm {
     unsafe fn sqrt(self) -> Self {
         // SAFETY: the caller runs on a processor with AVX-512.
         Self(unsafe { _mm512_sqrt_ps(self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn clamp(self, limit: Self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX-512.
+        unsafe {
+            let least = _mm512_sub_ps(_mm512_setzero_ps(), limit.0);
+            Self(_mm512_min_ps(_mm512_max_ps(self.0, least), limit.0))
+        }
     }
 
     #[inline(always)]

@@ -7,8 +7,9 @@
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::Lanes;
+use super::panels::{Adam, Apply};
 use super::rows::{Strip, strips};
-use crate::shared::HALF_LINE;
+use crate::shared::{AdamStep, HALF_LINE, MissedSteps};
 
 /// What a kernel does with the `V::N` weights at `w + i`.
 trait Step {
@@ -200,6 +201,82 @@ pub(super) unsafe fn merge<V: Lanes>(w: &[AtomicU32], local: &[AtomicU32], base:
             walk::<V, _>(w, step);
         } else {
             walk::<V::Half, _>(w, step);
+        }
+    }
+}
+
+/// A step of Adam with the gradient `g` on `wmv`, the weights and their two moments.
+///
+/// # Safety
+///
+/// As for [`Kernels`](super::Kernels).
+#[inline(always)]
+pub(super) unsafe fn adam_step<V: Lanes>(wmv: &[&[AtomicU32]; 3], step: &AdamStep, g: &[f32]) {
+    struct Gradient([*const AtomicU32; 2], AdamStep, *const f32);
+    impl Step for Gradient {
+        #[inline(always)]
+        unsafe fn at<V: Lanes>(&mut self, w: *const AtomicU32, i: usize) {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let [m, v] = self.0.map(|moment| moment.add(i));
+                let adam = Adam { wmv: [w, m, v], step: self.1 };
+                adam.apply(0, V::load(self.2.add(i)));
+            }
+        }
+    }
+    let moments = [wmv[1].as_ptr(), wmv[2].as_ptr()];
+    // SAFETY: the caller gives slices of equal length.
+    unsafe { walk_three::<V, _>(wmv, Gradient(moments, *step, g.as_ptr())) }
+}
+
+/// `missed` steps of Adam on `wmv`, the weights and their two moments.
+///
+/// # Safety
+///
+/// As for [`Kernels`](super::Kernels).
+#[inline(always)]
+pub(super) unsafe fn adam_catch_up<V: Lanes>(wmv: &[&[AtomicU32]; 3], missed: &MissedSteps<'_>) {
+    struct CatchUp<'a>([*const AtomicU32; 2], &'a MissedSteps<'a>);
+    impl Step for CatchUp<'_> {
+        #[inline(always)]
+        unsafe fn at<V: Lanes>(&mut self, w: *const AtomicU32, i: usize) {
+            let MissedSteps { terms, epsilon, limit, keep } = *self.1;
+            // SAFETY: as the caller promises.
+            unsafe {
+                let [m, v] = self.0.map(|moment| moment.add(i));
+                let second = V::load_shared(v);
+                let (root, epsilon) = (second.sqrt(), V::splat(epsilon));
+                let first = V::load_shared(m).clamp(root.mul(V::splat(limit)));
+                let mut sum = V::splat(0.0);
+                for &[a, b] in terms {
+                    sum = sum.add(V::splat(a).div(root.mul_add(V::splat(b), epsilon)));
+                }
+                V::load_shared(w).sub(first.mul(sum)).store_shared(w);
+                first.mul(V::splat(keep[0])).store_shared(m);
+                second.mul(V::splat(keep[1])).store_shared(v);
+            }
+        }
+    }
+    let moments = [wmv[1].as_ptr(), wmv[2].as_ptr()];
+    // SAFETY: the caller gives slices of equal length.
+    unsafe { walk_three::<V, _>(wmv, CatchUp(moments, missed)) }
+}
+
+/// Takes `step` over weights and their moments.
+///
+/// # Safety
+///
+/// As for [`walk`], with three slices of equal length.
+#[inline(always)]
+unsafe fn walk_three<V: Lanes, S: Step>(wmv: &[&[AtomicU32]; 3], step: S) {
+    let [w, m, v] = wmv.map(|cells| starts_on_line::<V>(cells.as_ptr()));
+    // SAFETY: as the caller promises. Where not all three start at the same place of a line,
+    // half vectors keep every access aligned.
+    unsafe {
+        if w == m && w == v {
+            walk::<V, _>(wmv[0], step);
+        } else {
+            walk::<V::Half, _>(wmv[0], step);
         }
     }
 }

@@ -58,6 +58,8 @@ pub(super) trait Lanes: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn div(self, other: Self) -> Self;
     unsafe fn sqrt(self) -> Self;
+    /// Moves each float into `[−limit, limit]`; what is not a number becomes `−limit`.
+    unsafe fn clamp(self, limit: Self) -> Self;
     /// Returns `self · factor + addend`.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Returns the sum of the floats.
@@ -125,6 +127,11 @@ impl Lanes for f32 {
     #[inline(always)]
     unsafe fn sqrt(self) -> Self {
         f32::sqrt(self)
+    }
+
+    #[inline(always)]
+    unsafe fn clamp(self, limit: Self) -> Self {
+        self.max(-limit).min(limit)
     }
 
     #[inline(always)]
@@ -228,6 +235,12 @@ impl<H: Lanes> Lanes for Pair<H> {
     unsafe fn sqrt(self) -> Self {
         // SAFETY: as the caller promises, for the instruction set of `H`.
         unsafe { Self(self.0.sqrt(), self.1.sqrt()) }
+    }
+
+    #[inline(always)]
+    unsafe fn clamp(self, limit: Self) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { Self(self.0.clamp(limit.0), self.1.clamp(limit.1)) }
     }
 
     #[inline(always)]

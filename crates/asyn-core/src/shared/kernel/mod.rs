@@ -10,7 +10,7 @@
 
 use std::sync::atomic::AtomicU32;
 
-use super::{AdamStep, Isa};
+use super::{AdamStep, Isa, MissedSteps};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -69,6 +69,8 @@ pub(super) struct Kernels {
     pub(super) add_scaled: unsafe fn(&[AtomicU32], f32, &[f32]),
     pub(super) scale_add: unsafe fn(&[AtomicU32], f32, f32, &[f32]),
     pub(super) merge: unsafe fn(&[AtomicU32], &[AtomicU32], &mut [f32]),
+    pub(super) adam_step: unsafe fn(&[&[AtomicU32]; 3], &AdamStep, &[f32]),
+    pub(super) adam_catch_up: unsafe fn(&[&[AtomicU32]; 3], &MissedSteps<'_>),
     pub(super) gemv: unsafe fn(&[AtomicU32], &[f32], &mut [f32]),
     pub(super) gemv_t: unsafe fn(&[AtomicU32], &[f32], &mut [f32]),
     pub(super) copy_rows: unsafe fn(&RowCells<'_>, &[u32], &mut [f32]),
@@ -94,6 +96,12 @@ macro_rules! define_table {
             add_scaled = contiguous::add_scaled(w: &[AtomicU32], a: f32, x: &[f32]);
             scale_add = contiguous::scale_add(w: &[AtomicU32], keep: f32, a: f32, x: &[f32]);
             merge = contiguous::merge(w: &[AtomicU32], local: &[AtomicU32], base: &mut [f32]);
+            adam_step = contiguous::adam_step(
+                wmv: &[&[AtomicU32]; 3], step: &AdamStep, g: &[f32]
+            );
+            adam_catch_up = contiguous::adam_catch_up(
+                wmv: &[&[AtomicU32]; 3], missed: &MissedSteps<'_>
+            );
             gemv = contiguous::gemv(w: &[AtomicU32], x: &[f32], y: &mut [f32]);
             gemv_t = contiguous::gemv_t(w: &[AtomicU32], x: &[f32], y: &mut [f32]);
             copy_rows = rows::copy_rows(rows: &RowCells<'_>, ids: &[u32], out: &mut [f32]);

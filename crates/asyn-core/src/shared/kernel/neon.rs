@@ -4,15 +4,16 @@
 //! an assumption, as for the other vector kernels (see docs/memory-model.md).
 
 use std::arch::aarch64::{
-    float32x4_t, vaddq_f32, vaddvq_f32, vdivq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmulq_f32,
-    vsqrtq_f32, vst1q_f32, vsubq_f32,
+    float32x4_t, vaddq_f32, vaddvq_f32, vdivq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmaxnmq_f32,
+    vminnmq_f32, vmulq_f32, vnegq_f32, vsqrtq_f32, vst1q_f32, vsubq_f32,
 };
 use std::arch::asm;
 use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
 use super::{
-    AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+    AdamStep, Kernels, MissedSteps, PanelCells, RowCells, SplitRows, contiguous, define_table,
+    panels, rows,
 };
 use crate::shared::Isa;
 
@@ -137,6 +138,15 @@ impl Lanes for TwoQ {
     unsafe fn sqrt(self) -> Self {
         // SAFETY: the caller runs on a processor with NEON.
         unsafe { Self(vsqrtq_f32(self.0), vsqrtq_f32(self.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn clamp(self, limit: Self) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe {
+            let one = |x, limit| vminnmq_f32(vmaxnmq_f32(x, vnegq_f32(limit)), limit);
+            Self(one(self.0, limit.0), one(self.1, limit.1))
+        }
     }
 
     #[inline(always)]

@@ -367,7 +367,7 @@ pub(super) unsafe fn rank_adam_step<V: Lanes>(
 }
 
 /// What becomes of a vector of sums.
-trait Apply<V>: Copy {
+pub(super) trait Apply<V>: Copy {
     /// Changes the weights at `at` by `sum`.
     ///
     /// # Safety
@@ -396,18 +396,19 @@ impl<V: Lanes> Apply<V> for Addition {
 
 /// A step of Adam on the weights and their two moments.
 #[derive(Clone, Copy)]
-struct Adam {
-    wmv: [*const AtomicU32; 3],
-    step: AdamStep,
+pub(super) struct Adam {
+    pub(super) wmv: [*const AtomicU32; 3],
+    pub(super) step: AdamStep,
 }
 
 impl<V: Lanes> Apply<V> for Adam {
     #[inline(always)]
     unsafe fn apply(self, at: usize, sum: V) {
-        let AdamStep { rate, beta_1, beta_2, epsilon } = self.step;
+        let AdamStep { rate, beta_1, beta_2, epsilon, limit, scale } = self.step;
         // SAFETY: as the caller promises.
         unsafe {
             let [w, m, v] = self.wmv.map(|cells| cells.add(at));
+            let sum = sum.mul(V::splat(scale));
             let first =
                 sum.mul(V::splat(1.0 - beta_1)).add(V::load_shared(m).mul(V::splat(beta_1)));
             let second = sum
@@ -416,7 +417,7 @@ impl<V: Lanes> Apply<V> for Adam {
                 .add(V::load_shared(v).mul(V::splat(beta_2)));
             first.store_shared(m);
             second.store_shared(v);
-            let change = first.div(second.sqrt().add(V::splat(epsilon)));
+            let change = first.div(second.sqrt().add(V::splat(epsilon))).clamp(V::splat(limit));
             change.mul_add(V::splat(-rate), V::load_shared(w)).store_shared(w);
         }
     }

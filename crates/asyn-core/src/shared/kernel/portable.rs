@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicU32;
 
 use super::lanes::{Lanes, Pair};
 use super::{
-    AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+    AdamStep, Kernels, MissedSteps, PanelCells, RowCells, SplitRows, contiguous, define_table,
+    panels, rows,
 };
 use crate::shared::{Isa, weights};
 
@@ -80,6 +81,11 @@ impl Lanes for Array {
     #[inline(always)]
     unsafe fn sqrt(self) -> Self {
         Self(self.0.map(f32::sqrt))
+    }
+
+    #[inline(always)]
+    unsafe fn clamp(self, limit: Self) -> Self {
+        Self(array::from_fn(|i| self.0[i].max(-limit.0[i]).min(limit.0[i])))
     }
 
     #[inline(always)]

@@ -81,6 +81,12 @@ impl<V: Lanes> Lanes for Traced<V> {
     }
 
     #[inline(always)]
+    unsafe fn clamp(self, limit: Self) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { self.0.clamp(limit.0) })
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // SAFETY: as the caller promises.
         Self(unsafe { self.0.mul_add(factor.0, addend.0) })
@@ -106,7 +112,7 @@ macro_rules! define_traced {
             use std::sync::atomic::AtomicU32;
 
             use super::super::{
-                AdamStep, Kernels, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
+                AdamStep, Kernels, MissedSteps, PanelCells, RowCells, SplitRows, contiguous, define_table, panels, rows,
             };
             #[allow(unused_imports, reason = "not every set pairs vectors")]
             use super::{Isa, Pair, Traced};

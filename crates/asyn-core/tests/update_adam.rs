@@ -1,0 +1,255 @@
+//! Adam: what a user of it would miss if it were otherwise.
+
+use parking_lot::Mutex;
+
+use asyn_core::shared::AdamStep;
+use asyn_core::{
+    Adam, AsynGrad, Batch, Gradient, Layout, Model, Moments, Real, Schedule, Serial, SharedWeights,
+    SplitMix64, Strategy, TensorId, Touched, Trainer, Worker,
+};
+use asyn_sync::{Locked, Minibatch, RoundRobin};
+
+/// Draws gradients that have nothing to do with the weights: rows of a table, a dense vector, and
+/// a matrix in panels, from streams of the example alone. A tenth of the rows is frequent.
+struct Noise {
+    layout: Layout,
+    rows: TensorId,
+    dense: TensorId,
+    panels: TensorId,
+    /// Whether rows are pulled towards 1 as well, which is where they should end.
+    pulls: bool,
+    /// The examples in the order in which their gradients were computed.
+    drawn: Mutex<Vec<u64>>,
+}
+
+const N_ROWS: u32 = 60;
+const WIDTH: usize = 24;
+
+impl Noise {
+    fn new(pulls: bool) -> Self {
+        let mut layout = Layout::default();
+        let rows = layout.rows("rows", N_ROWS as usize, WIDTH);
+        let dense = layout.dense("dense", 2, 5);
+        let panels = layout.panels("panels", 3, 20);
+        Self { layout, rows, dense, panels, pulls, drawn: Mutex::default() }
+    }
+
+    /// Returns the rows that an example uses.
+    fn rows_of(example: u64) -> Vec<u32> {
+        let mut random = SplitMix64::new(example);
+        let mut row = |n: u64| u32::try_from(random.next_u64() % n).expect("small");
+        let mut rows = vec![row(6), 6 + row(u64::from(N_ROWS) - 6), row(6)];
+        rows.sort_unstable();
+        rows
+    }
+}
+
+/// Returns a value of heavy tails.
+fn heavy(random: &mut SplitMix64) -> Real {
+    let unit = random.unit() * 2.0 - 1.0;
+    unit * unit * unit * 10.0f32.powf(random.unit() * 3.0 - 2.0)
+}
+
+impl Model for Noise {
+    type Example = u64;
+    type Workspace = ();
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn workspace(&self) {}
+
+    fn touched(&self, batch: &Batch<'_, u64>, _: &mut (), out: &mut Touched) {
+        for &example in batch.examples() {
+            out.add_rows(self.rows, &Self::rows_of(example));
+        }
+        out.add_whole(self.dense);
+        out.add_whole(self.panels);
+    }
+
+    fn gradient(
+        &self,
+        worker: &Worker<'_>,
+        batch: &Batch<'_, u64>,
+        _: &mut (),
+        gradient: &mut Gradient,
+    ) -> f64 {
+        let mut loss = 0.0;
+        for &example in batch.examples() {
+            self.drawn.lock().push(example);
+            let mut random = SplitMix64::new(example + 77);
+            for row in Self::rows_of(example) {
+                let mut values = [0.0; WIDTH];
+                worker.row(self.rows, row).read_into(&mut values);
+                loss += values.iter().map(|&w| f64::from(w - 1.0).powi(2) / 2.0).sum::<f64>();
+                let pull = if self.pulls { 1.0 } else { 0.0 };
+                let values = values.map(|w| pull * (w - 1.0) + heavy(&mut random));
+                gradient.add_rows(self.rows, &[row], &values);
+            }
+            let sum = gradient.sum(&self.layout, self.dense);
+            sum[..10].iter_mut().for_each(|value| *value += heavy(&mut random));
+            let x: Vec<Real> = (0..6).map(|_| heavy(&mut random)).collect();
+            let mut delta = vec![0.0; 64];
+            for row in delta.chunks_exact_mut(32) {
+                row[..20].iter_mut().for_each(|value| *value = heavy(&mut random));
+            }
+            gradient.add_outer(self.panels, &x, &delta, 2);
+        }
+        loss
+    }
+}
+
+/// Dense Adam in f64, on the same gradients.
+fn dense(model: &Noise, adam: &Adam, order: &[u64]) -> Vec<f64> {
+    let layout = model.layout();
+    let weights = SharedWeights::zeroed(layout.len());
+    let worker = Worker::reader(layout, &weights);
+    let [mut w, mut m, mut v] = [const { Vec::new() }; 3];
+    for table in [&mut w, &mut m, &mut v] {
+        table.resize(layout.len(), 0.0f64);
+    }
+    let (beta_1, beta_2) = (f64::from(adam.beta_1), f64::from(adam.beta_2));
+    for (t, example) in order.iter().enumerate() {
+        let mut gradient = Gradient::new(0.0);
+        let example = [*example];
+        model.gradient(&worker, &Batch::new(0, 0, &[0], &example), &mut (), &mut gradient);
+        let mut g = vec![0.0; layout.len()];
+        gradient.add_to(layout, &mut g);
+        let t = i32::try_from(t + 1).expect("few steps");
+        let rate = f64::from(adam.schedule.rate(0.0)) * (1.0 - beta_2.powi(t)).sqrt()
+            / (1.0 - beta_1.powi(t));
+        for (((w, m), v), g) in w.iter_mut().zip(&mut m).zip(&mut v).zip(g) {
+            *m = beta_1 * *m + (1.0 - beta_1) * g;
+            *v = beta_2 * *v + (1.0 - beta_2) * g * g;
+            *w -= rate * *m / (v.sqrt() + f64::from(adam.epsilon));
+        }
+    }
+    w
+}
+
+/// Trains and returns the weights, and the mean loss of each pass.
+fn train<S: Strategy>(
+    strategy: S,
+    threads: usize,
+    adam: Adam,
+    model: &Noise,
+    passes: u32,
+    n: u64,
+) -> (Vec<Real>, Vec<f64>) {
+    let examples: Vec<u64> = (0..n).collect();
+    let trainer = Trainer::builder().strategy(strategy).update(adam).threads(threads);
+    let trainer = trainer.passes(passes).build().expect("the settings are in range");
+    let mut weights = SharedWeights::zeroed(model.layout().len());
+    let outcome = trainer.fit(model, &examples, &mut weights, &mut ()).expect("nothing can fail");
+    (weights.to_vec(), outcome.passes.iter().map(|pass| pass.loss).collect())
+}
+
+#[test]
+fn sparse_rows_move_as_those_of_dense_adam() {
+    let n = if cfg!(miri) { 40 } else { 10_000 };
+    for (beta_1, beta_2, epsilon) in [(0.95, 0.95, 1e-4), (0.9, 0.999, 1e-8)] {
+        let adam = Adam { beta_1, beta_2, epsilon, ..Adam::default() };
+        let model = Noise::new(false);
+        let (weights, _) = train(Serial, 1, adam, &model, 1, n);
+        let drawn = model.drawn.into_inner();
+        let expected = dense(&Noise::new(false), &adam, &drawn);
+        let scale = expected.iter().fold(0.0f64, |most, w| most.max(w.abs()));
+        for (i, (w, expected)) in weights.iter().zip(&expected).enumerate() {
+            let error = (f64::from(*w) - expected).abs();
+            assert!(error <= 1e-3 * scale, "weight {i}: {w} for {expected}, of {scale}");
+        }
+    }
+}
+
+#[test]
+fn one_worker_of_any_strategy_is_serial_to_the_bit() {
+    let n = if cfg!(miri) { 20 } else { 300 };
+    for moments in [Moments::Shared, Moments::Mixed, Moments::Private] {
+        let adam = Adam { moments, ..Adam::default() };
+        let model = Noise::new(true);
+        let serial = train(Serial, 1, adam, &model, 2, n);
+        assert_eq!(train(AsynGrad, 1, adam, &model, 2, n), serial);
+        assert_eq!(train(Locked, 1, adam, &model, 2, n), serial);
+        assert_eq!(train(RoundRobin, 1, adam, &model, 2, n), serial);
+        assert_eq!(train(Minibatch::default(), 1, adam, &model, 2, n), serial);
+    }
+}
+
+#[test]
+fn mini_batches_repeat_to_the_bit() {
+    let n = if cfg!(miri) { 20 } else { 300 };
+    let adam = Adam::default();
+    let run = || train(Minibatch::default(), 3, adam, &Noise::new(true), 2, n);
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn no_weight_moves_further_than_the_step_size_under_races() {
+    let n = if cfg!(miri) { 30 } else { 50_000 };
+    let (alpha, beta) = (1e-3, 0.95);
+    let step =
+        AdamStep { rate: alpha, beta_1: beta, beta_2: beta, epsilon: 1e-8, limit: 1.0, scale: 1.0 };
+    // Two workers share the moments, and each looks at what a step does to weights of its own.
+    let moments = [WIDTH; 2].map(SharedWeights::zeroed);
+    std::thread::scope(|scope| {
+        for worker in 0..2 {
+            let [m, v] = moments.each_ref().map(|moment| moment.view(0, WIDTH));
+            scope.spawn(move || {
+                let mut random = SplitMix64::new(worker);
+                let weights = SharedWeights::zeroed(WIDTH);
+                let w = weights.view(0, WIDTH);
+                let mut after = [0.0; WIDTH];
+                for _ in 0..n {
+                    let gradient: [Real; WIDTH] = std::array::from_fn(|_| heavy(&mut random));
+                    w.write_from(&[0.0; WIDTH]);
+                    w.adam_step([&m, &v], &step, &gradient);
+                    w.read_into(&mut after);
+                    assert!(after.iter().all(|move_| move_.abs() <= alpha), "{after:?}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn rows_reach_their_point_with_every_kind_of_moments() {
+    let n = if cfg!(miri) { 20 } else { 2_000 };
+    for moments in [Moments::Shared, Moments::Mixed, Moments::Private] {
+        let schedule = Schedule::Exponential { rate: 0.01, factor: 0.7 };
+        let adam = Adam { schedule, moments, ..Adam::default() };
+        let (_, losses) = train(AsynGrad, 2, adam, &Noise::new(true), 10, n);
+        assert!(losses[9] < 0.05 * losses[0], "{moments:?}: {losses:?}");
+    }
+}
+
+#[test]
+fn a_clipped_gradient_has_the_norm_that_is_allowed() {
+    // With β₁ = β₂ = 0 and a large ε, one step moves the weights by −α g/ε.
+    let (rate, epsilon, clip) = (1e-3, 1e6, 0.5);
+    let adam = Adam {
+        schedule: Schedule::Constant { rate },
+        beta_1: 0.0,
+        beta_2: 0.0,
+        epsilon,
+        clip,
+        ..Adam::default()
+    };
+    let (weights, _) = train(Serial, 1, adam, &Noise::new(false), 1, 1);
+    let norm: f64 = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+    let norm = norm * f64::from(epsilon / rate);
+    assert!((norm - f64::from(clip)).abs() < 1e-3, "{norm}");
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let refused = |adam: Adam| {
+        let error = Trainer::builder().update(adam).build().expect_err("a bad setting");
+        error.to_string()
+    };
+    assert!(refused(Adam { beta_1: 1.0, ..Adam::default() }).contains("beta-1"));
+    assert!(refused(Adam { beta_2: 0.8, ..Adam::default() }).contains("beta-2"));
+    assert!(refused(Adam { epsilon: 0.0, ..Adam::default() }).contains("epsilon"));
+    assert!(refused(Adam { clip: 0.0, ..Adam::default() }).contains("clip"));
+    assert!(refused(Adam { warm_up: -1.0, ..Adam::default() }).contains("warm-up"));
+}
