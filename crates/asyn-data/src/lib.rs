@@ -79,7 +79,8 @@ pub use conllu::{Conllu, Field, write_conllu};
 pub use corpus::{Corpus, Sentence};
 pub use crfsuite::{read_attributes, write_attributes};
 pub use encoder::{
-    EncodeScratch, Encoded, EncodedCorpus, Encoder, Renumbering, UNKNOWN_LABEL, VocabularyOptions,
+    EncodeScratch, Encoded, EncodedCorpus, Encoder, Renumbering, Spelling, UNKNOWN_LABEL,
+    VocabularyOptions,
 };
 pub use error::{ConlluFault, Error, ModelFault, Result, TemplateFault};
 pub use format::{Format, FormatOptions};

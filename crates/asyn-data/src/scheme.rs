@@ -21,6 +21,8 @@
 
 use std::fmt;
 
+use rustc_hash::FxHashSet;
+
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::spans::Span;
@@ -132,13 +134,39 @@ impl Scheme {
             }
             for (token, label) in sentence.labels().enumerate() {
                 for (scheme, n_repairs) in Self::ALL.iter().zip(&mut n_repairs) {
-                    *n_repairs += u64::from(letter_of(label) != scheme.letter(&tags, token));
+                    *n_repairs += u64::from(first_letter(label) != scheme.letter(&tags, token));
                 }
             }
         }
         let fewest = *n_repairs.iter().min()?;
         let found = Self::ALL.iter().zip(n_repairs).find(|&(_, n_repairs)| n_repairs == fewest);
         found.map(|(&scheme, _)| scheme)
+    }
+
+    /// Returns the scheme that allows every one of these sequences of label ids, or `None` where there
+    /// is none or a label is not one of chunks.
+    ///
+    /// Of schemes that allow all of them the first of [`Scheme::ALL`] is taken.
+    pub(crate) fn of_sequences<'a>(
+        labels: &[String],
+        sequences: impl Iterator<Item = &'a [u16]>,
+    ) -> Option<Self> {
+        labels.iter().map(|label| parse(label)).collect::<Option<Vec<_>>>()?;
+        let label = |id: u16| labels.get(usize::from(id)).map(String::as_str);
+        // There is no label of this number: it stands for the ends of a sentence.
+        let end = u16::MAX;
+        let mut pairs = FxHashSet::default();
+        for sequence in sequences {
+            let mut last = end;
+            for &id in sequence.iter().chain([&end]) {
+                pairs.insert((last, id));
+                last = id;
+            }
+        }
+        let allows_all = |scheme: &Self| {
+            pairs.iter().all(|&(last, next)| scheme.allows(label(last), label(next)))
+        };
+        Self::ALL.into_iter().find(allows_all)
     }
 
     /// Returns whether label `next` may stand behind label `last`; `None` is an end of the sentence.
@@ -237,24 +265,30 @@ impl Scheme {
     }
 
     fn spell(self, tags: &[Tag<'_>], token: usize) -> String {
-        let letter = self.letter(tags, token);
-        match tags[token].kind {
-            "" => letter.to_owned(),
-            kind => format!("{letter}-{kind}"),
-        }
+        with_kind(self.letter(tags, token), tags[token].kind)
+    }
+
+    /// Writes the label of a token of which it is known whether a chunk begins there, behind one of
+    /// its own type or not, and whether it ends there.
+    pub(crate) fn write(self, tag: Tag<'_>, begins: bool, follows: bool, ends: bool) -> String {
+        with_kind(self.letter_of(tag, begins, follows, ends), tag.kind)
     }
 
     /// Returns the letter of a token.
     fn letter(self, tags: &[Tag<'_>], token: usize) -> &'static str {
         let tag = tags[token];
+        let last = token.checked_sub(1).map_or(OUTSIDE, |last| tags[last]);
+        let next = tags.get(token + 1).copied().unwrap_or(OUTSIDE);
+        let follows = follows_its_kind(last, tag);
+        self.letter_of(tag, is_boundary(last, tag), follows, is_boundary(tag, next))
+    }
+
+    fn letter_of(self, tag: Tag<'_>, begins: bool, follows: bool, ends: bool) -> &'static str {
         if tag.place == Place::Outside {
             return "O";
         }
-        let last = token.checked_sub(1).map_or(OUTSIDE, |last| tags[last]);
-        let next = tags.get(token + 1).copied().unwrap_or(OUTSIDE);
-        let begins = is_boundary(last, tag);
-        match (self, begins, is_boundary(tag, next)) {
-            (Self::Iob1, true, _) if follows_its_kind(last, tag) => "B",
+        match (self, begins, ends) {
+            (Self::Iob1, true, _) if follows => "B",
             (Self::Iob1, ..) | (Self::Iob2, false, _) => "I",
             (Self::Bmes, false, false) => "M",
             (Self::Bilou, false, true) => "L",
@@ -282,7 +316,7 @@ impl Scheme {
             Self::Bmes => "BMES",
         };
         parse(label)
-            .is_some_and(|tag| tag.place == Place::Outside || letters.contains(letter_of(label)))
+            .is_some_and(|tag| tag.place == Place::Outside || letters.contains(first_letter(label)))
     }
 }
 
@@ -294,7 +328,7 @@ pub(crate) fn is_boundary(last: Tag<'_>, next: Tag<'_>) -> bool {
 }
 
 /// Returns whether a chunk is followed by one of its own type.
-fn follows_its_kind(last: Tag<'_>, next: Tag<'_>) -> bool {
+pub(crate) fn follows_its_kind(last: Tag<'_>, next: Tag<'_>) -> bool {
     last.place != Place::Outside && last.kind == next.kind
 }
 
@@ -312,11 +346,15 @@ pub(crate) fn parse(label: &str) -> Option<Tag<'_>> {
     Some(Tag { place, kind })
 }
 
+fn with_kind(letter: &str, kind: &str) -> String {
+    if kind.is_empty() { letter.to_owned() } else { format!("{letter}-{kind}") }
+}
+
 pub(crate) fn split(label: &str) -> (&str, &str) {
     label.split_once('-').unwrap_or((label, ""))
 }
 
-fn letter_of(label: &str) -> &str {
+fn first_letter(label: &str) -> &str {
     split(label).0
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use asyn_data::{
-    Corpus, EncodeScratch, Encoded, Encoder, Error, ModelFile, Template, UNKNOWN_LABEL,
+    Corpus, EncodeScratch, Encoded, Encoder, Error, ModelFile, Scheme, Template, UNKNOWN_LABEL,
     VocabularyOptions, open_columns, planted, read_columns,
 };
 
@@ -107,6 +107,8 @@ fn check(corpus: &Corpus, test: &Corpus, template: &str, options: &VocabularyOpt
     let loaded = Encoder::from_tensors(&model, 2).unwrap();
     assert_eq!(loaded.encode(test, 1).unwrap().sentences, encoded);
     assert_eq!(loaded.labels(), encoder.labels());
+    assert_eq!(loaded.scheme(), encoder.scheme());
+    assert_eq!(loaded.written_labels(), encoder.written_labels());
     assert_eq!(
         (loaded.n_attributes(), loaded.n_rich(), loaded.n_columns()),
         (encoder.n_attributes(), encoder.n_rich(), encoder.n_columns())
@@ -130,8 +132,14 @@ fn attributes_are_those_of_the_strings() {
     ];
     for template in &templates {
         for (min_freq, rich_edges, threads) in [(0, false, 1), (2, true, 2), (3, false, 3)] {
-            let options =
-                VocabularyOptions { min_freq, rich_edges, edge_min_freq: 4, lexicon: "", threads };
+            let options = VocabularyOptions {
+                min_freq,
+                rich_edges,
+                edge_min_freq: 4,
+                lexicon: "",
+                scheme: None,
+                threads,
+            };
             check(&train, &test, template, &options);
         }
     }
@@ -192,6 +200,9 @@ fn a_model_file_with_a_damaged_encoder_is_refused() {
     let mut whole = ModelFile::new("test");
     encoder.to_tensors(&mut whole);
     let names: Vec<String> = whole.blobs.keys().chain(whole.metadata.keys()).cloned().collect();
+    // Files of earlier versions have no scheme.
+    let names = names.into_iter().filter(|name| name != "encoder.scheme");
+    let names: Vec<String> = names.collect();
     assert_eq!(names.len(), 7);
     for name in names {
         let mut model = whole.clone();
@@ -222,4 +233,51 @@ fn the_conll_2000_training_set_has_the_attributes_of_the_template() {
     assert_eq!(encoder.labels().len(), 22);
     let n_ids: usize = examples.iter().map(|example| example.attributes.len()).sum();
     assert_eq!(n_ids, 19 * corpus.n_tokens());
+}
+
+#[test]
+fn the_scheme_of_the_corpus_is_known_where_all_its_sequences_keep_to_it() {
+    let scheme = |labels: &str| {
+        let text: String = labels.split(' ').map(|label| format!("w {label}\n")).collect();
+        let corpus = read_columns("corpus", text.replace("w /", "").as_bytes()).unwrap();
+        let template = Template::builtin("word").unwrap();
+        let options = VocabularyOptions::default();
+        Encoder::build(&corpus, template, &options).unwrap().0.scheme()
+    };
+    assert_eq!(scheme("B-X I-X O / B-X B-X"), Some(Scheme::Iob2));
+    assert_eq!(scheme("I-X I-X O / I-X B-X"), Some(Scheme::Iob1));
+    assert_eq!(scheme("I-X O / B-X I-X"), None);
+    assert_eq!(scheme("B-X E-X / S-X O"), Some(Scheme::Iobes));
+    assert_eq!(scheme("B-X I-X / S-X O"), None);
+    assert_eq!(scheme("B M E / S"), Some(Scheme::Bmes));
+    assert_eq!(scheme("NN VB / NN"), None);
+}
+
+#[test]
+fn labels_are_learned_in_another_scheme_and_written_in_their_own() {
+    let text = "a B-X\nb I-X\nc B-X\nd O\n\na O\nb B-Y\nc I-Y\nd I-Y\n";
+    let corpus = read_columns("corpus", text.as_bytes()).unwrap();
+    let template = || Template::builtin("word").unwrap();
+    let options = VocabularyOptions { scheme: Some(Scheme::Iobes), ..Default::default() };
+    let (encoder, examples) = Encoder::build(&corpus, template(), &options).unwrap();
+    assert_eq!(encoder.labels(), ["B-X", "E-X", "S-X", "O", "B-Y", "I-Y", "E-Y"]);
+    assert_eq!((encoder.scheme(), encoder.written_id("S-X")), (options.scheme, UNKNOWN_LABEL));
+    assert_eq!(encoder.encode(&corpus, 1).unwrap().sentences, examples);
+    for (sentence, example) in corpus.sentences().zip(&examples) {
+        let mut written = Vec::new();
+        encoder.spell(&example.labels, &mut written);
+        let written = written.iter().map(|&id| encoder.written_labels()[usize::from(id)].as_str());
+        assert!(written.eq(sentence.labels()));
+    }
+
+    let mut model = ModelFile::new("test");
+    encoder.to_tensors(&mut model);
+    let loaded = Encoder::from_tensors(&model, 1).unwrap();
+    assert_eq!(loaded.written_labels(), ["B-X", "I-X", "O", "B-Y", "I-Y"]);
+    model.metadata.insert("encoder.written".to_owned(), "iob7".to_owned());
+    assert!(Encoder::from_tensors(&model, 1).is_err());
+
+    let tags = read_columns("tags", "a NN\n".as_bytes()).unwrap();
+    let refused = Encoder::build(&tags, template(), &options).unwrap_err();
+    assert!(refused.to_string().starts_with("tags:1: expected O or a letter"), "{refused}");
 }

@@ -12,7 +12,7 @@ use asyn_core::{
     Worker,
 };
 use asyn_data::Encoded;
-use asyn_models::{Crf, CrfShape, Marginals};
+use asyn_models::{Constraints, Crf, CrfShape, Marginals};
 use asyn_testing::chain::Chain;
 use asyn_testing::gradient_of;
 
@@ -106,7 +106,13 @@ fn marginals_log_z_and_best_sequence_equal_enumeration() {
         let reader = Worker::reader(fixture.crf.layout(), &weights);
         let mut workspace = fixture.crf.workspace();
         let mut marginals = Marginals::default();
-        fixture.crf.marginals(&reader, &sentence, &mut workspace, &mut marginals);
+        fixture.crf.marginals(
+            &reader,
+            &sentence,
+            Constraints::default(),
+            &mut workspace,
+            &mut marginals,
+        );
         assert_abs_diff_eq!(marginals.log_z, expected.log_z, epsilon = 1e-4);
         for (p, q) in marginals.labels.iter().zip(expected.nodes.iter().flatten()) {
             assert!((f64::from(*p) - q).abs() < 1e-5, "seed {seed}: {p} against {q}");
@@ -186,7 +192,13 @@ fn extreme_scores_fall_back_to_log_space_and_stay_exact() {
         let expected = fixture.chain(&as_f64(&fixture.weights), &sentence).enumerate();
         let reader = Worker::reader(layout, &weights);
         let mut marginals = Marginals::default();
-        crf.marginals(&reader, &sentence, &mut crf.workspace(), &mut marginals);
+        crf.marginals(
+            &reader,
+            &sentence,
+            Constraints::default(),
+            &mut crf.workspace(),
+            &mut marginals,
+        );
         for (p, q) in marginals.labels.iter().zip(expected.nodes.iter().flatten()) {
             assert!((f64::from(*p) - q).abs() < 1e-5, "{p} against {q}");
         }

@@ -5,7 +5,7 @@
 use asyn_core::{Decode, Model, Purpose, SharedWeights, SplitMix64, Worker};
 use asyn_data::spans::{SpanLabels, spans};
 use asyn_data::{Encoded, Grammar, Scheme};
-use asyn_models::{Constraints, Crf, CrfShape, CrfWorkspace, Lattice, Source};
+use asyn_models::{Constraints, Crf, CrfShape, CrfWorkspace, Lattice, Marginals, Source};
 use asyn_testing::chain::Chain;
 
 use reference::{N_ATTRIBUTES, chain, gold, sentence};
@@ -229,4 +229,53 @@ fn what_cannot_be_is_said_to_be_impossible() {
     assert!(!lattice.is_possible());
     assert_eq!(lattice.best_first().count(), 0);
     assert_eq!(lattice.label_probability(0, 0), 0.0);
+}
+
+#[test]
+fn marginals_are_those_among_the_sequences_that_are_allowed() {
+    let grammar = Grammar::of_scheme(Scheme::Iob2, &LABELS);
+    for seed in 0..30 {
+        let fixture = Fixture::new(LABELS.len(), if seed % 2 == 0 { 0 } else { 6 }, seed);
+        let sentence = sentence(1 + (seed % 6) as usize, LABELS.len(), seed);
+        // Every third cell is forbidden, but never the label O.
+        let cells = 0..sentence.n_tokens() * LABELS.len();
+        let allowed: Vec<bool> = cells.map(|cell| cell % 4 == 0 || cell % 3 > 0).collect();
+        let constraints = Constraints { grammar: Some(&grammar), allowed: &allowed };
+        let (mut marginals, mut workspace) = (Marginals::default(), fixture.crf.workspace());
+        fixture.crf.marginals(
+            &fixture.worker(),
+            &sentence,
+            constraints,
+            &mut workspace,
+            &mut marginals,
+        );
+        let lattice = fixture.lattice(&sentence, constraints);
+        assert!((marginals.log_z - lattice.log_z()).abs() < 1e-4, "seed {seed}");
+        for (at, &p) in marginals.labels.iter().enumerate() {
+            let (token, label) = (at / LABELS.len(), (at % LABELS.len()) as u16);
+            let expected = lattice.label_probability(token, label);
+            assert!((f64::from(p) - expected).abs() < 1e-5, "seed {seed}: {p} against {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_model_with_a_grammar_answers_with_the_best_valid_sequence() {
+    let grammar = Grammar::of_scheme(Scheme::Iob2, &LABELS);
+    let constraints = Constraints { grammar: Some(&grammar), allowed: &[] };
+    for seed in 0..30 {
+        let fixture = Fixture::new(LABELS.len(), if seed % 2 == 0 { 0 } else { 6 }, seed);
+        let crf = fixture.crf.clone().with_grammar(Some(grammar.clone()));
+        let sentence = sentence((seed % 6) as usize, LABELS.len(), seed);
+        let (mut labels, mut workspace) = (vec![7], crf.workspace());
+        crf.decode(&fixture.worker(), &sentence, &mut workspace, &mut labels);
+        assert_eq!(Some(labels), fixture.decode(&sentence, constraints, &mut workspace));
+    }
+    // Where nothing is valid, the best sequence of all is the answer.
+    let fixture = Fixture::new(LABELS.len(), 0, 1);
+    let nothing = Grammar::new(LABELS.len(), |_| false, |_, _| true, |_| true);
+    let crf = fixture.crf.clone().with_grammar(Some(nothing));
+    let (sentence, mut labels) = (sentence(3, LABELS.len(), 1), Vec::new());
+    crf.decode(&fixture.worker(), &sentence, &mut crf.workspace(), &mut labels);
+    assert_eq!(labels.len(), 3);
 }

@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 
 use asyn::Labeller;
 use asyn::data::spans::SpanLabels;
-use asyn::data::{Corpus, Encoder, Error, Grammar, Sentence};
+use asyn::data::{Corpus, Encoder, Error, Grammar, Sentence, UNKNOWN_LABEL};
 use asyn::models::{Constraints, Contribution, Lattice, Sequence, Source};
 
 use crate::failure::Failure;
@@ -31,6 +31,8 @@ pub(crate) struct Question {
     pub(crate) explain: bool,
     /// Which sequences are allowed.
     pub(crate) grammar: Option<Grammar>,
+    /// Whether no others are, even where it allows none for a sentence.
+    pub(crate) insists: bool,
     /// Whether the last column of the input says which labels a token may have.
     pub(crate) constraints: bool,
 }
@@ -56,6 +58,8 @@ pub(crate) struct Answerer<'a, 't> {
     input: Input<'a>,
     /// `T × Y`: the labels that the last column allows.
     allowed: Vec<bool>,
+    /// The labels of a sentence as they are written.
+    written: Vec<u16>,
 }
 
 impl<'a, 't> Answerer<'a, 't> {
@@ -66,7 +70,7 @@ impl<'a, 't> Answerer<'a, 't> {
         input: Input<'a>,
     ) -> Self {
         let spans = SpanLabels::new(encoder.labels());
-        Self { encoder, labeller, spans, question, input, allowed: Vec::new() }
+        Self { encoder, labeller, spans, question, input, allowed: Vec::new(), written: Vec::new() }
     }
 
     /// Prints all sentences of a corpus with their labels, and a blank line behind each.
@@ -88,26 +92,26 @@ impl<'a, 't> Answerer<'a, 't> {
         separator: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        self.read_allowed(sentence)?;
-        let Self { encoder, labeller, question, allowed, .. } = self;
-        let labels = encoder.labels();
-        let constraints = Constraints { grammar: question.grammar.as_ref(), allowed };
-        let is_free = constraints.grammar.is_none() && allowed.is_empty();
+        let labels = self.encoder.written_labels();
         let tokens = Tokens { sentence, first: self.input.first, labels, separator };
-        let needs_lattice =
-            question.n_best.is_some() || question.explain || question.span_marginals;
-        if needs_lattice || (question.marginals && !is_free) {
+        let Question { n_best, explain, span_marginals, marginals, .. } = *self.question;
+        if n_best.is_some() || explain || span_marginals {
             return self.print_sequences(&tokens, out);
         }
-        let found = if question.marginals {
-            Some(labeller.label_with_confidence(sentence))
-        } else if is_free {
-            Some((labeller.label(sentence), &[][..]))
+        let mut confidences = &[][..];
+        if marginals {
+            self.read_allowed(sentence)?;
+            let grammar = self.grammar(sentence);
+            let Self { encoder, labeller, allowed, written, .. } = self;
+            let constraints = Constraints { grammar, allowed };
+            let found = labeller.label_with_confidence(sentence, constraints);
+            let (predicted, found) = found.ok_or_else(|| impossible(self.input, sentence))?;
+            encoder.spell(predicted, written);
+            confidences = found;
         } else {
-            labeller.label_within(sentence, constraints).map(|labels| (labels, &[][..]))
-        };
-        let (predicted, confidences) = found.ok_or_else(|| impossible(self.input, sentence))?;
-        for (token, &label) in predicted.iter().enumerate() {
+            self.label(sentence)?;
+        }
+        for (token, &label) in self.written.iter().enumerate() {
             tokens
                 .write(token, label, confidences.get(token).copied().map(f64::from), out)
                 .expect(MEMORY);
@@ -116,10 +120,49 @@ impl<'a, 't> Answerer<'a, 't> {
         Ok(())
     }
 
+    /// Returns the labels of all sentences of a corpus as they are written.
+    pub(crate) fn labels(&mut self, corpus: &Corpus) -> Result<Vec<String>, Failure> {
+        let labels = self.encoder.written_labels();
+        let mut all = Vec::with_capacity(corpus.n_tokens());
+        for sentence in corpus.sentences() {
+            self.label(&sentence)?;
+            all.extend(self.written.iter().map(|&label| labels[usize::from(label)].clone()));
+        }
+        Ok(all)
+    }
+
+    /// Finds the labels of a sentence, as they are written.
+    fn label(&mut self, sentence: &Sentence<'_>) -> Result<(), Failure> {
+        self.read_allowed(sentence)?;
+        let is_plain = self.allowed.is_empty() && !self.question.insists;
+        let found = if is_plain && self.question.grammar.is_some() {
+            // It is the grammar of the model.
+            Some(self.labeller.label(sentence))
+        } else {
+            let (grammar, allowed) = (self.grammar(sentence), &self.allowed[..]);
+            self.labeller.label_within(sentence, Constraints { grammar, allowed })
+        };
+        let found = found.ok_or_else(|| impossible(self.input, sentence))?;
+        self.encoder.spell(found, &mut self.written);
+        Ok(())
+    }
+
+    /// Returns the grammar that the sequences of a sentence keep to: none where the model's own leaves
+    /// none of those that the last column allows.
+    fn grammar(&mut self, sentence: &Sentence<'_>) -> Option<&'a Grammar> {
+        let (grammar, allowed) = (self.question.grammar.as_ref(), &self.allowed[..]);
+        let is_kept = grammar.is_none()
+            || self.question.insists
+            || self.labeller.label_within(sentence, Constraints { grammar, allowed }).is_some();
+        grammar.filter(|_| is_kept)
+    }
+
     /// Prints all that the lattice of a sentence is needed for.
     fn print_sequences(&mut self, tokens: &Tokens<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
-        let Self { encoder, labeller, spans, question, allowed, .. } = self;
-        let constraints = Constraints { grammar: question.grammar.as_ref(), allowed };
+        self.read_allowed(tokens.sentence)?;
+        let grammar = self.grammar(tokens.sentence);
+        let Self { encoder, labeller, spans, question, allowed, written, .. } = self;
+        let constraints = Constraints { grammar, allowed };
         let lattice = labeller.lattice(tokens.sentence, constraints);
         let n_best = question.n_best.map_or(1, NonZeroUsize::get);
         let answers: Vec<(Sequence, Vec<f64>)> = lattice
@@ -146,10 +189,11 @@ impl<'a, 't> Answerer<'a, 't> {
                 writeln!(out, "# score {score:.6}, probability {probability:.6}").expect(MEMORY);
                 reasons = labeller.explain(tokens.sentence, labels);
             }
-            for (token, &label) in labels.iter().enumerate() {
+            encoder.spell(labels, written);
+            for (token, (&label, &spelt)) in labels.iter().zip(&*written).enumerate() {
                 let is_asked = question.marginals || question.span_marginals;
                 let confidence = is_asked.then(|| confidences[token]);
-                tokens.write(token, label, confidence, out).expect(MEMORY);
+                tokens.write(token, spelt, confidence, out).expect(MEMORY);
                 let previous = token.checked_sub(1).map(|previous| labels[previous]);
                 for reason in reasons.get(token).into_iter().flatten() {
                     write_reason(encoder, reason, previous, label, out).expect(MEMORY);
@@ -171,15 +215,17 @@ impl<'a, 't> Answerer<'a, 't> {
             let start = self.allowed.len();
             self.allowed.resize(start + n_labels, cell == "*");
             for label in cell.split('|').filter(|_| cell != "*") {
-                let id = usize::from(self.encoder.label_id(label));
-                let Some(allowed) = self.allowed[start..].get_mut(id) else {
+                let written = self.encoder.written_id(label);
+                if written == UNKNOWN_LABEL {
                     let Input { name, line, .. } = self.input;
                     let line = line + sentence.line(token);
                     return Err(Failure::Data(format!(
                         "{name}:{line}: the constraint {cell:?} names {label:?}, which is no label of the model"
                     )));
-                };
-                *allowed = true;
+                }
+                for (label, allowed) in (0..).zip(&mut self.allowed[start..]) {
+                    *allowed |= self.encoder.may_be_written(label, written);
+                }
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::choice::{
     ScorerChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::convert::ConvertArgs;
-use crate::format::{Fields, FormatChoice, SchemeChoice};
+use crate::format::{Fields, FormatChoice, SchemeChoice, ValidChoice};
 use crate::settings::in_words;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.
@@ -161,6 +161,9 @@ pub(crate) struct CrfArgs {
     /// Cuts sentences into N pieces instead.
     #[arg(long, value_name = "N")]
     sr_pieces: Option<NonZeroU32>,
+    /// Tag scheme that labels are learned in; they are written as in the training file.
+    #[arg(long, value_enum)]
+    pub(crate) scheme: Option<SchemeChoice>,
     /// Keeps one type of chunk, such as NP; the others become O.
     #[arg(long, value_name = "TYPE")]
     pub(crate) only_type: Option<String>,
@@ -340,9 +343,10 @@ pub(crate) struct TagArgs {
     /// Adds the probability of the span that each token is in, and outside of spans of the label.
     #[arg(long, conflicts_with = "marginals")]
     pub(crate) span_marginals: bool,
-    /// Allows only sequences that a tag scheme does [default: the scheme that the labels are of].
-    #[arg(long, value_enum, value_name = "SCHEME", num_args = 0..=1, require_equals = true)]
-    pub(crate) valid: Option<Option<SchemeChoice>>,
+    /// Allows only sequences that a tag scheme does, or with off any [default: the scheme that all
+    /// training data keep to, if there is one].
+    #[arg(long, value_enum, value_name = "SCHEME|off", num_args = 0..=1, require_equals = true)]
+    pub(crate) valid: Option<Option<ValidChoice>>,
     /// Takes the last column of the input for the labels that a token may have: LABEL|LABEL, or *
     /// for any.
     #[arg(long)]

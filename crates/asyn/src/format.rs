@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use asyn::data::{Field, Format, FormatOptions, Scheme};
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use serde::{Deserialize, Serialize};
 
 /// How a corpus is written down.
@@ -37,7 +38,8 @@ impl From<FormatChoice> for Format {
 }
 
 /// How labels spell chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum SchemeChoice {
     /// B for the first token of every chunk, I for the others.
     #[value(alias = "bio")]
@@ -62,6 +64,33 @@ impl From<SchemeChoice> for Scheme {
             SchemeChoice::Iobes => Self::Iobes,
             SchemeChoice::Bilou => Self::Bilou,
             SchemeChoice::Bmes => Self::Bmes,
+        }
+    }
+}
+
+/// Which sequences of labels are allowed: those of a tag scheme, or any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ValidChoice {
+    Off,
+    Scheme(SchemeChoice),
+}
+
+impl ValueEnum for ValidChoice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Off,
+            Self::Scheme(SchemeChoice::Iob2),
+            Self::Scheme(SchemeChoice::Iob1),
+            Self::Scheme(SchemeChoice::Iobes),
+            Self::Scheme(SchemeChoice::Bilou),
+            Self::Scheme(SchemeChoice::Bmes),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Off => Some(PossibleValue::new("off").help("Any sequence")),
+            Self::Scheme(scheme) => scheme.to_possible_value(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use asyn_core::{Decode, Model, SharedWeights, Worker};
 use asyn_data::conlleval::{Counts, Score};
-use asyn_data::{Corpus, Encoded, Encoder, UNKNOWN_LABEL};
+use asyn_data::{Corpus, Encoded, Encoder, Spelling, UNKNOWN_LABEL};
 use asyn_models::Crf;
 
 use crate::error::Result;
@@ -16,9 +16,10 @@ use crate::error::Result;
 pub struct HeldOut {
     /// Invariant: every gold label is an index of `labels`.
     sentences: Vec<Encoded>,
-    /// The labels of the model, then the unknown ones, as chunks.
+    /// The labels of the model as the files have them, then the unknown ones, as chunks.
     labels: Vec<String>,
     unknown_labels: BTreeMap<String, u64>,
+    spelling: Option<Spelling>,
 }
 
 impl HeldOut {
@@ -28,25 +29,27 @@ impl HeldOut {
     ///
     /// [`Error::Data`](crate::Error::Data) if the corpus has other columns than the training corpus.
     pub fn new(encoder: &Encoder, corpus: &Corpus, threads: usize) -> Result<Self> {
-        let encoded = encoder.encode(corpus, threads)?;
-        let (mut sentences, unknown_labels) = (encoded.sentences, encoded.unknown_labels);
-        let mut labels = encoder.labels().to_vec();
-        let numbers = (labels.len()..).zip(unknown_labels.keys());
-        let numbers: BTreeMap<&str, u16> = numbers
-            .map(|(number, label)| (label.as_str(), u16::try_from(number).unwrap_or(UNKNOWN_LABEL)))
-            .collect();
-        if !numbers.is_empty() {
-            // The scorer has to know the types of unknown labels.
-            for (sentence, encoded) in corpus.sentences().zip(&mut sentences) {
-                for (label, number) in sentence.labels().zip(&mut encoded.labels) {
-                    if *number == UNKNOWN_LABEL {
-                        *number = numbers[label];
-                    }
+        let mut sentences = encoder.encode(corpus, threads)?.sentences;
+        let mut labels = encoder.written_labels().to_vec();
+        let mut unknown_labels = BTreeMap::new();
+        // The scorer has to know the types of unknown labels, so they get numbers too.
+        let mut numbers = BTreeMap::new();
+        for (sentence, encoded) in corpus.sentences().zip(&mut sentences) {
+            encoded.labels.clear();
+            for label in sentence.labels() {
+                let mut number = encoder.written_id(label);
+                if number == UNKNOWN_LABEL {
+                    *unknown_labels.entry(label.to_owned()).or_default() += 1;
+                    number = *numbers.entry(label).or_insert_with(|| {
+                        labels.push(label.to_owned());
+                        u16::try_from(labels.len() - 1).unwrap_or(UNKNOWN_LABEL)
+                    });
                 }
+                encoded.labels.push(number);
             }
         }
-        labels.extend(unknown_labels.keys().cloned());
-        Ok(Self { sentences, labels: as_chunks(labels), unknown_labels })
+        let spelling = encoder.spelling().cloned();
+        Ok(Self { sentences, labels: as_chunks(labels), unknown_labels, spelling })
     }
 
     /// Returns how often each label occurs that the training corpus does not have.
@@ -85,11 +88,16 @@ impl HeldOut {
     fn count(&self, crf: &Crf, weights: &SharedWeights, first: usize, step: usize) -> Counts {
         let worker = Worker::reader(crf.layout(), weights);
         let mut workspace = crf.workspace();
-        let mut labels = Vec::new();
+        let (mut labels, mut written) = (Vec::new(), Vec::new());
         let mut counts = Counts::with_labels(&self.labels);
         for sentence in self.sentences.iter().skip(first).step_by(step) {
             crf.decode(&worker, sentence, &mut workspace, &mut labels);
-            counts.add_ids(&sentence.labels, &labels);
+            if let Some(spelling) = &self.spelling {
+                spelling.spell(&labels, &mut written);
+                counts.add_ids(&sentence.labels, &written);
+            } else {
+                counts.add_ids(&sentence.labels, &labels);
+            }
         }
         counts
     }

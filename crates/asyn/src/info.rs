@@ -5,6 +5,7 @@ use std::io::{Write as _, stdout};
 
 use asyn::Tagger;
 use asyn::core::Model;
+use asyn::data::Scheme;
 use serde_json::{Value, json};
 
 use crate::args::InfoArgs;
@@ -21,6 +22,8 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
         let mut report = json!({
             "model": asyn::KIND,
             "labels": encoder.labels(),
+            "scheme": encoder.scheme().map(Scheme::name),
+            "written_scheme": encoder.spelling().map(|spelling| spelling.scheme().name()),
             "attributes": encoder.n_attributes(),
             "rich": encoder.n_rich(),
             "transitions": encoder.has_transitions(),
@@ -40,6 +43,11 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
         };
         line("model", "dense linear-chain conditional random field");
         line("labels", &format!("{}: {}", encoder.labels().len(), encoder.labels().join(" ")));
+        if let Some(scheme) = encoder.scheme() {
+            let written =
+                encoder.spelling().map(|it| format!(", written as {}", it.scheme().name()));
+            line("scheme", &format!("{}{}", scheme.name(), written.unwrap_or_default()));
+        }
         line(
             "attributes",
             &format!("{}, {} of them rich", encoder.n_attributes(), encoder.n_rich()),

@@ -52,7 +52,11 @@ impl<'t> Labeller<'t> {
         }
     }
 
-    /// Returns the label ids of the most probable labels of a sentence.
+    /// Returns the label ids of the most probable labels of a sentence, of those sequences that the
+    /// tag scheme of the model allows, where it has one.
+    ///
+    /// [`Encoder::spell`](asyn_data::Encoder::spell) says how they are written, where a model learned
+    /// other labels than its files have.
     ///
     /// # Panics
     ///
@@ -64,21 +68,25 @@ impl<'t> Labeller<'t> {
         labels
     }
 
-    /// Returns the same as [`label`](Self::label), and for each token the marginal probability of
-    /// its label.
+    /// Returns the same as [`label_within`](Self::label_within), and for each token the marginal
+    /// probability of its label among the sequences that are allowed.
     ///
     /// # Panics
     ///
-    /// As [`label`](Self::label).
-    pub fn label_with_confidence(&mut self, sentence: &Sentence<'_>) -> (&[u16], &[f32]) {
-        self.label(sentence);
+    /// As [`label_within`](Self::label_within).
+    pub fn label_with_confidence(
+        &mut self,
+        sentence: &Sentence<'_>,
+        constraints: Constraints<'_>,
+    ) -> Option<(&[u16], &[f32])> {
+        self.label_within(sentence, constraints)?;
         let Self { tagger, worker, workspace, encoded, labels, marginals, confidences, .. } = self;
-        tagger.crf().marginals(worker, encoded, workspace, marginals);
+        tagger.crf().marginals(worker, encoded, constraints, workspace, marginals);
         let n_labels = tagger.encoder().labels().len();
         confidences.clear();
         let tokens = marginals.labels.chunks_exact(n_labels).zip(&*labels);
         confidences.extend(tokens.map(|(token, &label)| token[usize::from(label)]));
-        (labels, confidences)
+        Some((labels, confidences))
     }
 
     /// Returns the label ids of the most probable labels that `constraints` allow, or nothing where

@@ -13,7 +13,8 @@ use asyn::core::{
     Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
 use asyn::data::{
-    Corpus, Encoded, Encoder, Error, Format, FormatOptions, Template, VocabularyOptions, open_text,
+    Corpus, Encoded, Encoder, Error, Format, FormatOptions, Scheme, Template, VocabularyOptions,
+    open_text,
 };
 use asyn::models::Pieces;
 use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
@@ -88,6 +89,7 @@ impl Data {
             rich_edges: settings.rich_edges,
             edge_min_freq: settings.edge_min_freq,
             lexicon: &lexicon,
+            scheme: scheme_of(before.as_ref(), settings)?,
             threads,
         };
         let (encoder, mut examples) = Encoder::build(&train, template, &options)?;
@@ -134,6 +136,21 @@ fn template_of(
     };
     let path = settings.init.as_deref().unwrap_or(Path::new("")).display();
     Err(Failure::Usage(format!("--init {path}: {problem}")))
+}
+
+/// Returns the scheme that labels are learned in, where that is not the scheme of the file.
+fn scheme_of(before: Option<&Tagger>, settings: &Settings) -> Result<Option<Scheme>, Failure> {
+    let asked = settings.scheme.map(Scheme::from);
+    let learned = before.map(Tagger::encoder).filter(|encoder| encoder.spelling().is_some());
+    let learned = learned.and_then(Encoder::scheme);
+    match (asked, learned) {
+        (Some(asked), Some(learned)) if asked != learned => Err(Failure::Usage(format!(
+            "--scheme {}: the model to go on from learned {}",
+            asked.name(),
+            learned.name()
+        ))),
+        _ => Ok(asked.or(learned)),
+    }
 }
 
 /// Returns how sentences are cut for training.

@@ -22,7 +22,7 @@ use crate::choice::{
 };
 use crate::defaults;
 use crate::failure::Failure;
-use crate::format::{Fields, FormatChoice};
+use crate::format::{Fields, FormatChoice, SchemeChoice};
 
 /// The settings that a resumed run may have otherwise than it began: none changes the model or
 /// the steps that lead to it, and the training file is compared by content.
@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) template: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lexicon: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scheme: Option<SchemeChoice>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) only_type: Option<String>,
     pub(crate) min_freq: u32,
@@ -128,6 +130,7 @@ impl Default for Settings {
             log: None,
             template: None,
             lexicon: None,
+            scheme: None,
             only_type: None,
             min_freq: defaults::MIN_FREQ,
             rich_edges: false,

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use asyn::data::{
-    Conllu, Corpus, Encoder, Error, Field, Format, FormatOptions, Grammar, Scheme, Template,
+    Conllu, Corpus, Encoder, Error, Format, FormatOptions, Grammar, Scheme, Template,
     UNKNOWN_LABEL, join_words,
 };
 use asyn::{Labeller, Tagger};
@@ -21,7 +21,7 @@ use crate::answer::{Answerer, Input, MEMORY, Question};
 use crate::args::TagArgs;
 use crate::corpus_blocks::{Block, Blocks};
 use crate::failure::Failure;
-use crate::format::options_of;
+use crate::format::{ValidChoice, options_of};
 use crate::plan::warn_of_unknown;
 use crate::progress::Talk;
 use crate::settings::{all_cores, format_of_model};
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
     let of_file = args.format.map(Format::from).or_else(|| Format::of_path(&args.file));
     let format = of_file.or(of_training).unwrap_or(Format::Columns);
     let mut options = options_of(args.columns.as_ref().or(fields.as_ref()));
-    if let Some(scheme) = Scheme::guess(encoder.labels()) {
+    if let Some(scheme) = Scheme::guess(encoder.written_labels()) {
         options.scheme = scheme;
     }
     let (n_fields, n_columns) = (options.fields.len(), encoder.n_columns());
@@ -138,7 +138,6 @@ fn more_than_labels(args: &TagArgs) -> Option<&'static str> {
     let flags = [
         (args.marginals, "--marginals"),
         (args.span_marginals, "--span-marginals"),
-        (args.valid.is_some(), "--valid"),
         (args.constraints, "--constraints"),
         (args.nbest.is_some(), "--nbest"),
         (args.explain, "--explain"),
@@ -148,16 +147,17 @@ fn more_than_labels(args: &TagArgs) -> Option<&'static str> {
 
 /// Puts together what is asked of the model.
 fn question(args: &TagArgs, tagger: &Tagger) -> Result<Question, Failure> {
-    let labels = tagger.encoder().labels();
-    let grammar = match args.valid {
-        None => None,
-        Some(scheme) => {
-            let scheme = scheme.map(Scheme::from).or_else(|| Scheme::guess(labels));
-            let scheme = scheme.ok_or_else(|| {
+    let encoder = tagger.encoder();
+    let scheme = match args.valid {
+        None => encoder.scheme(),
+        Some(Some(ValidChoice::Off)) => None,
+        Some(Some(ValidChoice::Scheme(scheme))) => Some(scheme.into()),
+        Some(None) => {
+            let scheme = encoder.scheme().or_else(|| Scheme::guess(encoder.labels()));
+            Some(scheme.ok_or_else(|| {
                 let problem = "--valid: the labels of the model are of no tag scheme";
                 Failure::Usage(problem.to_owned())
-            })?;
-            Some(Grammar::of_scheme(scheme, labels))
+            })?)
         }
     };
     Ok(Question {
@@ -165,7 +165,8 @@ fn question(args: &TagArgs, tagger: &Tagger) -> Result<Question, Failure> {
         span_marginals: args.span_marginals,
         n_best: args.nbest,
         explain: args.explain,
-        grammar,
+        grammar: scheme.map(|scheme| Grammar::of_scheme(scheme, encoder.labels())),
+        insists: args.valid.is_some(),
         constraints: args.constraints,
     })
 }
@@ -254,9 +255,11 @@ fn label(
     encoder.check_columns(&corpus)?;
     let mut has_labels = corpus.n_columns() == encoder.n_columns();
     match (print, &conllu) {
-        (_, Some(conllu)) => {
+        (Print::Column(question), Some(conllu)) => {
             let field = options.fields[options.fields.len() - 1];
-            print_field(encoder, labeller, &corpus, conllu, field, text).expect(MEMORY);
+            let input = Input { name, line: block.line - 1, first: 0 };
+            let labels = Answerer::new(encoder, labeller, question, input).labels(&corpus)?;
+            conllu.write_with(field, labels.iter().map(String::as_str), text).expect(MEMORY);
         }
         (Print::Column(question), None) => {
             has_labels &= !question.constraints;
@@ -264,7 +267,7 @@ fn label(
             let input = Input { name, line: block.line - 1, first };
             Answerer::new(encoder, labeller, question, input).print(&corpus, text)?;
         }
-        (Print::Words, None) => {
+        (Print::Words, _) => {
             has_labels = false;
             let lines = String::from_utf8_lossy(&block.bytes);
             print_words(encoder, labeller, &corpus, &lines, text).expect(MEMORY);
@@ -275,30 +278,12 @@ fn label(
     if has_labels {
         for label in corpus.sentences().flat_map(|sentence| sentence.labels()) {
             let is_missing = format == Format::Conllu && label == "_";
-            if encoder.label_id(label) == UNKNOWN_LABEL && !is_missing {
+            if encoder.written_id(label) == UNKNOWN_LABEL && !is_missing {
                 *labelled.unknown_labels.entry(label.to_owned()).or_default() += 1;
             }
         }
     }
     Ok(labelled)
-}
-
-/// Prints CoNLL-U with the labels in one field.
-fn print_field(
-    encoder: &Encoder,
-    labeller: &mut Labeller<'_>,
-    corpus: &Corpus,
-    conllu: &Conllu,
-    field: Field,
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
-    let mut predicted = Vec::with_capacity(corpus.n_tokens());
-    for sentence in corpus.sentences() {
-        predicted.extend_from_slice(labeller.label(&sentence));
-    }
-    let labels = encoder.labels();
-    let labels = predicted.iter().map(|&label| labels[usize::from(label)].as_str());
-    conllu.write_with(field, labels, out)
 }
 
 /// Prints the words of each of `lines`. White space that is there already keeps words apart.

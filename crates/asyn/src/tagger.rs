@@ -48,7 +48,8 @@ impl Tagger {
             n_attributes: encoder.n_attributes(),
             n_rich: encoder.n_rich(),
             transitions: encoder.has_transitions(),
-        })?;
+        })?
+        .with_grammar(encoder.grammar());
         let weights = SharedWeights::zeroed(crf.layout().len());
         Ok(Self { encoder, crf, weights })
     }

@@ -85,7 +85,8 @@ fn labelling_allocates_nothing_behind_the_longest_sentence() {
                         for sentence in test.sentences() {
                             let n_labels = labeller.label(&sentence).len();
                             assert_eq!(n_labels, sentence.len());
-                            let (_, confidences) = labeller.label_with_confidence(&sentence);
+                            let found = labeller.label_with_confidence(&sentence, valid);
+                            let (_, confidences) = found.unwrap();
                             assert!(confidences.iter().all(|p| *p > 0.0));
                             assert!(labeller.label_within(&sentence, valid).is_some());
                             assert!(labeller.lattice(&sentence, valid).is_possible());

@@ -56,6 +56,7 @@ impl Encoder {
             n_rich,
             self.n_columns,
         )
+        .with_scheme(self.scheme, self.written_scheme())
     }
 
     /// Returns an encoder that also has the labels and attributes of `other`, which has the same
@@ -64,6 +65,7 @@ impl Encoder {
     /// Words are looked up in the dictionary of this encoder: give the words of the other to
     /// [`VocabularyOptions::lexicon`](super::VocabularyOptions) when it is built.
     ///
+    /// Labels are written as this encoder writes them; a tag scheme is kept where both have it.
     /// Attributes that are rich in either stay rich, and come first; otherwise the order of each
     /// encoder is kept, that of this one before what `other` adds.
     ///
@@ -136,6 +138,8 @@ impl Encoder {
         let dictionary = self.dictionary.clone();
         let joined =
             Self::assemble(template, vocabulary, dictionary, label_ids, n_rich, self.n_columns);
+        let scheme = self.scheme.filter(|_| self.scheme == other.scheme);
+        let joined = joined.with_scheme(scheme, self.written_scheme());
         Ok((joined, Renumbering { attributes: here, other_attributes: there, other_labels }))
     }
 }

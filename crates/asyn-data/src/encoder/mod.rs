@@ -14,6 +14,7 @@ mod encoded;
 mod extend;
 mod fill;
 mod rows;
+mod spelling;
 mod tensors;
 mod vocabulary;
 mod window;
@@ -22,10 +23,12 @@ use std::collections::BTreeMap;
 
 pub use encoded::{Encoded, EncodedCorpus, UNKNOWN_LABEL};
 pub use extend::Renumbering;
+pub use spelling::Spelling;
 
 use crate::corpus::{Corpus, Sentence};
 use crate::error::{Error, Result};
 use crate::parallel;
+use crate::scheme::Scheme;
 use crate::strings::Strings;
 use crate::template::Template;
 use count::Counted;
@@ -51,13 +54,22 @@ pub struct VocabularyOptions<'l> {
     pub edge_min_freq: u32,
     /// Words for `%word` and `%known` beside those of the training labels, one a line.
     pub lexicon: &'l str,
+    /// The tag scheme that labels are learned in, where that is not the scheme of the corpus.
+    pub scheme: Option<Scheme>,
     /// The number of threads that count.
     pub threads: usize,
 }
 
 impl Default for VocabularyOptions<'_> {
     fn default() -> Self {
-        Self { min_freq: 1, rich_edges: false, edge_min_freq: 11, lexicon: "", threads: 1 }
+        Self {
+            min_freq: 1,
+            rich_edges: false,
+            edge_min_freq: 11,
+            lexicon: "",
+            scheme: None,
+            threads: 1,
+        }
     }
 }
 
@@ -89,6 +101,10 @@ pub struct Encoder {
     label_ids: Strings,
     n_rich: usize,
     n_columns: usize,
+    /// What all label sequences of training keep to.
+    scheme: Option<Scheme>,
+    /// How labels are written, where that is not how they are learned.
+    spelling: Option<Spelling>,
 }
 
 /// The memory that encoding a sentence needs; one a thread, for any number of sentences.
@@ -106,7 +122,8 @@ impl Encoder {
     /// # Errors
     ///
     /// [`Error::Columns`] when there is no column beside the label, [`Error::Template`] when the
-    /// template reads a column that is missing, and [`Error::TooMany`] when there are 65,535
+    /// template reads a column that is missing, [`Error::Label`] when labels are to be learned in
+    /// another scheme and one is not that of a chunk, and [`Error::TooMany`] when there are 65,535
     /// labels or more, or 2^32 cells in attributes.
     pub fn build(
         corpus: &Corpus,
@@ -121,6 +138,17 @@ impl Encoder {
             });
         }
         template.check_columns(corpus.n_columns())?;
+        let of_file = options.scheme.and_then(|_| Scheme::of_corpus(corpus));
+        let written = of_file.filter(|_| of_file != options.scheme);
+        let respelt = match options.scheme {
+            None => None,
+            Some(scheme) => {
+                let mut respelt = corpus.clone();
+                scheme.convert(&mut respelt)?;
+                Some(respelt)
+            }
+        };
+        let corpus = respelt.as_ref().unwrap_or(corpus);
         let label_ids: Strings = corpus.sentences().flat_map(|s| s.labels()).collect();
         if label_ids.len() >= usize::from(UNKNOWN_LABEL) {
             return Err(Error::TooMany {
@@ -161,7 +189,9 @@ impl Encoder {
             corpus.n_columns(),
         );
         let examples = encoder.encode_counted(corpus, &counted, options.threads);
-        Ok((encoder, examples))
+        let sequences = examples.iter().map(|example| example.labels.as_slice());
+        let scheme = options.scheme.or_else(|| Scheme::of_sequences(&encoder.labels, sequences));
+        Ok((encoder.with_scheme(scheme, written), examples))
     }
 
     /// Returns the number of attributes; ids are below it.
@@ -227,7 +257,7 @@ impl Encoder {
             let sentence = corpus.sentence(idx);
             let mut encoded = Encoded::default();
             self.encode_sentence(&sentence, scratch, &mut encoded);
-            encoded.labels = sentence.labels().map(|label| self.label_id(label)).collect();
+            encoded.labels = self.learned_labels(&sentence);
             encoded
         });
         let mut unknown_labels = BTreeMap::new();
@@ -303,6 +333,8 @@ impl Encoder {
             label_ids,
             n_rich,
             n_columns,
+            scheme: None,
+            spelling: None,
         }
     }
 

@@ -9,6 +9,8 @@
 //! | `encoder.dictionary`    | the words that are looked up, each ended by a line feed; only where the template looks words up |
 //! | `encoder.n_rich`        | in the string map: the number of rich attributes                   |
 //! | `encoder.n_columns`     | in the string map: the columns of the training corpus              |
+//! | `encoder.scheme`        | in the string map, where there is one: the tag scheme that all label sequences of training keep to |
+//! | `encoder.written`       | in the string map, where it is another: the tag scheme that labels are written in |
 //! | `encoder.template_name` | in the string map: what errors call the template                   |
 //!
 //! Shapes are numbered in the order in which the template first uses them; a
@@ -19,6 +21,7 @@ use super::dictionary::Dictionary;
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, ModelFault, Result};
 use crate::model_file::ModelFile;
+use crate::scheme::Scheme;
 use crate::strings::Strings;
 use crate::template::Template;
 
@@ -27,6 +30,8 @@ const LABELS: &str = "encoder.labels";
 const VALUES: &str = "encoder.values";
 const ATTRIBUTES: &str = "encoder.attributes";
 const DICTIONARY: &str = "encoder.dictionary";
+const SCHEME: &str = "encoder.scheme";
+const WRITTEN: &str = "encoder.written";
 const N_RICH: &str = "encoder.n_rich";
 const N_COLUMNS: &str = "encoder.n_columns";
 const TEMPLATE_NAME: &str = "encoder.template_name";
@@ -47,6 +52,11 @@ impl Encoder {
         note(N_RICH, self.n_rich.to_string());
         note(N_COLUMNS, self.n_columns.to_string());
         note(TEMPLATE_NAME, self.template.name().to_owned());
+        for (name, scheme) in [(SCHEME, self.scheme), (WRITTEN, self.written_scheme())] {
+            if let Some(scheme) = scheme {
+                note(name, scheme.name().to_owned());
+            }
+        }
     }
 
     /// Takes the encoder out of a model file, with tables built by `threads` threads.
@@ -84,7 +94,15 @@ fn read(model: &ModelFile, threads: usize) -> Result<Encoder, ModelFault> {
     let words =
         if template.uses_dictionary() { strings(model, DICTIONARY)? } else { Strings::default() };
     let dictionary = Dictionary { words };
-    Ok(Encoder::assemble(template, vocabulary, dictionary, labels, n_rich, n_columns))
+    let encoder = Encoder::assemble(template, vocabulary, dictionary, labels, n_rich, n_columns);
+    Ok(encoder.with_scheme(scheme(model, SCHEME)?, scheme(model, WRITTEN)?))
+}
+
+/// Reads a tag scheme, where there is one; files of earlier versions have none.
+fn scheme(model: &ModelFile, name: &'static str) -> Result<Option<Scheme>, ModelFault> {
+    let Some(found) = model.metadata.get(name) else { return Ok(None) };
+    let scheme = Scheme::ALL.into_iter().find(|scheme| scheme.name() == found);
+    scheme.map(Some).ok_or(ModelFault::Content { name })
 }
 
 fn blob<'a>(model: &'a ModelFile, name: &'static str) -> Result<&'a [u8], ModelFault> {

@@ -4,7 +4,7 @@ use asyn_core::shared::Lists;
 use asyn_core::{Decode, Worker};
 use asyn_data::Encoded;
 
-use super::lattice::Constraints;
+use super::lattice::{Constraints, Lattice};
 use super::pieces::Piece;
 use super::{Crf, CrfWorkspace};
 
@@ -21,7 +21,8 @@ impl Decode for Crf {
     /// The label of each token.
     type Output = Vec<u16>;
 
-    /// Computes the most probable label sequence; ties go to the smaller label.
+    /// Computes the most probable label sequence, of those that the grammar of the model allows where
+    /// there are any; ties go to the smaller label.
     fn decode(
         &self,
         worker: &Worker<'_>,
@@ -29,8 +30,10 @@ impl Decode for Crf {
         workspace: &mut CrfWorkspace,
         out: &mut Vec<u16>,
     ) {
-        self.score(worker, sentence, Constraints::default(), workspace);
-        workspace.viterbi.run(out);
+        let valid = Constraints { grammar: self.grammar(), allowed: &[] };
+        if !self.decode_within(worker, sentence, valid, workspace, out) {
+            self.decode_within(worker, sentence, Constraints::default(), workspace, out);
+        }
     }
 }
 
@@ -65,11 +68,17 @@ impl Crf {
         is_possible
     }
 
-    /// Computes the probability of each label at each token.
+    /// Computes the probability of each label at each token, among the sequences that `constraints`
+    /// allow.
+    ///
+    /// # Panics
+    ///
+    /// If the constraints are for another number of labels or tokens.
     pub fn marginals(
         &self,
         worker: &Worker<'_>,
         sentence: &Encoded,
+        constraints: Constraints<'_>,
         workspace: &mut CrfWorkspace,
         out: &mut Marginals,
     ) {
@@ -83,7 +92,9 @@ impl Crf {
         let width = workspace.chain.width();
         let lists = Lists::new(&sentence.attributes, &sentence.offsets);
         worker.sum_lists(self.node, lists, workspace.chain.nodes_mut(), width);
+        constraints.mask_nodes(n, workspace.chain.nodes_mut(), width);
         self.read_plain_edges(worker, workspace);
+        constraints.mask_edges(&mut workspace.edge_scores[..n * n]);
         let log_z = if self.rich.is_some() {
             for token in 1..len {
                 self.sum_token_edges(worker, &Piece::whole(sentence), token, workspace);
@@ -104,9 +115,9 @@ impl Crf {
                 out.labels.extend_from_slice(&workspace.chain.node(token)[..n]);
             }
         } else {
-            let exact = self.log_space(worker, &Piece::whole(sentence), workspace);
-            out.log_z = exact.log_z;
-            out.labels.extend_from_slice(&exact.nodes);
+            let mut lattice = Lattice::default();
+            self.lattice(worker, sentence, constraints, workspace, &mut lattice);
+            lattice.marginals(out);
         }
     }
 
@@ -125,14 +136,14 @@ impl Crf {
         let lists = Lists::new(&sentence.attributes, &sentence.offsets);
         worker.sum_lists(self.node, lists, workspace.viterbi.nodes_mut(), width);
         self.read_plain_edges(worker, workspace);
+        // Edges of tokens are added to them, so they are forbidden too.
+        constraints.mask_edges(&mut workspace.edge_scores[..n * n]);
         if self.rich.is_some() {
             for token in 1..len {
                 self.sum_token_edges(worker, &Piece::whole(sentence), token, workspace);
-                constraints.mask_edges(&mut workspace.token_edges[..n * n]);
                 workspace.viterbi.set_edges(token, &workspace.token_edges);
             }
         } else {
-            constraints.mask_edges(&mut workspace.edge_scores[..n * n]);
             workspace.viterbi.set_edges(0, &workspace.edge_scores);
         }
     }

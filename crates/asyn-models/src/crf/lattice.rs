@@ -17,6 +17,7 @@ use asyn_core::shared::Lists;
 use asyn_data::spans::SpanLabels;
 use asyn_data::{Encoded, Grammar};
 
+use super::decode::Marginals;
 use super::log_space::{Scores, log_sum_exp};
 use super::pieces::Piece;
 use super::{Crf, CrfWorkspace};
@@ -102,6 +103,7 @@ impl Crf {
         worker.sum_lists(self.node, lists, &mut out.nodes, out.width);
         constraints.mask_nodes(n, &mut out.nodes, out.width);
         self.read_plain_edges(worker, workspace);
+        constraints.mask_edges(&mut workspace.edge_scores[..n * n]);
         out.edges.clear();
         out.edges.extend_from_slice(&workspace.edge_scores[..n * n]);
         if self.rich.is_some() {
@@ -110,7 +112,6 @@ impl Crf {
                 out.edges.extend_from_slice(&workspace.token_edges[..n * n]);
             }
         }
-        out.edges.chunks_exact_mut(n * n).for_each(|scores| constraints.mask_edges(scores));
         out.run();
     }
 }
@@ -202,6 +203,14 @@ impl Lattice {
             log_sum_exp(terms) + scores.node(span.end, label) + self.beta[span.end * n + label]
         };
         self.probability(log_sum_exp((0..n).map(behind)))
+    }
+
+    /// Writes the probabilities of all labels of all tokens.
+    #[allow(clippy::cast_possible_truncation, reason = "marginals are f32 from here on")]
+    pub(super) fn marginals(&self, out: &mut Marginals) {
+        out.log_z = self.log_z;
+        let states = self.alpha.iter().zip(&self.beta);
+        out.labels.extend(states.map(|(alpha, beta)| self.probability(alpha + beta) as f32));
     }
 
     pub(super) fn scores(&self) -> Scores<'_> {

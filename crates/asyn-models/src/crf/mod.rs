@@ -25,6 +25,7 @@ mod n_best;
 mod pieces;
 
 use asyn_core::{Layout, TensorId};
+use asyn_data::Grammar;
 
 pub use decode::Marginals;
 pub use explain::{Contribution, Source};
@@ -84,6 +85,7 @@ pub struct CrfShape {
 pub struct Crf {
     shape: CrfShape,
     pieces: Pieces,
+    grammar: Option<Grammar>,
     layout: Layout,
     node: TensorId,
     edge: TensorId,
@@ -124,13 +126,32 @@ impl Crf {
         let node = layout.rows("node", n_attributes, n_labels);
         let edge = layout.dense("edge", n_labels, n_labels);
         let rich = (n_rich > 0).then(|| layout.rows("rich", n_rich, n_labels * n_labels));
-        Ok(Self { shape, pieces: Pieces::Whole, layout, node, edge, rich })
+        Ok(Self { shape, pieces: Pieces::Whole, grammar: None, layout, node, edge, rich })
     }
 
     /// Cuts sentences for training: structure regularisation.
     #[must_use]
     pub fn with_pieces(self, pieces: Pieces) -> Self {
         Self { pieces, ..self }
+    }
+
+    /// Decodes sequences that a grammar allows, where it allows one; training takes no notice.
+    ///
+    /// # Panics
+    ///
+    /// If the grammar is one of another number of labels.
+    #[must_use]
+    pub fn with_grammar(self, grammar: Option<Grammar>) -> Self {
+        if let Some(grammar) = &grammar {
+            assert_eq!(grammar.n_labels(), self.shape.n_labels, "labels of the grammar");
+        }
+        Self { grammar, ..self }
+    }
+
+    /// Returns what decoded sequences keep to, if they do to anything.
+    #[must_use]
+    pub fn grammar(&self) -> Option<&Grammar> {
+        self.grammar.as_ref()
     }
 
     /// Returns the shape.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use asyn::data::ModelFile;
+
 use crate::place::{Place, assert_fails};
 
 /// A folder with a model of few passes, so that it is often in doubt, and a test set.
@@ -38,12 +40,13 @@ fn n_invalid(text: &str) -> usize {
 #[test]
 fn valid_sequences_never_begin_a_chunk_inside() {
     let place = with_model();
-    let free = place.succeed("tag -q -m model test.txt");
-    let valid = place.succeed("tag -q -m model --valid test.txt");
+    let free = place.succeed("tag -q -m model --valid=off test.txt");
+    let valid = place.succeed("tag -q -m model test.txt");
     assert!(n_invalid(&free) > 0);
     assert_eq!(n_invalid(&valid), 0);
+    assert_eq!(place.succeed("tag -q -m model --valid test.txt"), valid);
     assert_eq!(place.succeed("tag -q -m model --valid=iob2 test.txt"), valid);
-    let marked = place.succeed("tag -q -m model --valid --marginals test.txt");
+    let marked = place.succeed("tag -q -m model --marginals test.txt");
     let labels: String = sentences(&marked)
         .iter()
         .map(|lines| {
@@ -148,6 +151,41 @@ fn explanations_add_up_to_the_score() {
         assert_eq!(tokens, plain);
     }
     assert!(explained.contains(" B-NP I-NP\n"));
+}
+
+#[test]
+fn models_that_do_not_know_their_scheme_answer_with_any_sequence() {
+    let place = with_model();
+    let free = place.succeed("tag -q -m model --valid=off test.txt");
+    // As a file of an earlier version.
+    let mut file = ModelFile::load(place.path("model"), asyn::KIND).unwrap();
+    assert_eq!(file.metadata.remove("encoder.scheme").as_deref(), Some("iob2"));
+    file.save(place.path("old")).unwrap();
+    assert_eq!(place.succeed("tag -q -m old test.txt"), free);
+    let valid = place.succeed("tag -q -m old --valid test.txt");
+    assert_eq!(valid, place.succeed("tag -q -m model test.txt"));
+
+    // One label is wrong, so not all sequences of training are valid.
+    let text = place.text("train.txt").replacen("B-NP", "I-NP", 1);
+    place.write("wrong.txt", text);
+    place.succeed("train crf -q wrong.txt --strategy serial --passes 1 -m wrong");
+    let file = ModelFile::load(place.path("wrong"), asyn::KIND).unwrap();
+    assert_eq!(file.metadata.get("encoder.scheme"), None);
+}
+
+#[test]
+fn the_scheme_of_a_model_gives_way_where_it_allows_nothing() {
+    let place = Place::new();
+    place.write("train.seg", "春风 拂面\n拂面 春风\n");
+    place.succeed("train crf -q --format segmented train.seg -f 1 --passes 2 -m model");
+    // There is no label for a word of one character.
+    place.write("raw", "春\n春风\n");
+    assert_eq!(place.succeed("segment -q -m model raw"), "春\n春风\n");
+    let tagged = place.succeed("tag -q -m model --format text --marginals raw");
+    assert!(tagged.lines().count() >= 3, "{tagged}");
+    place.write("one", "春\n");
+    let failed = place.run("tag -q -m model --valid one --format columns");
+    assert_fails(&failed, 65, "one:1: no sequence of labels is allowed");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use asyn::data::read_columns;
 use asyn::{HeldOut, Tagger};
 use serde_json::Value;
 
-use crate::place::{Place, errors};
+use crate::place::{Place, assert_fails, errors};
 
 const SERIAL: &str = "train crf -q train.txt --strategy serial --passes 3 --seed 5";
 
@@ -339,4 +339,59 @@ fn a_dictionary_and_a_lexicon_are_kept_in_the_model() {
     place.write("test.txt", "天\n津\n");
     assert_eq!(place.succeed("tag -q -m with.model test.txt"), "天 B\n津 E\n\n");
     assert_ne!(place.succeed("tag -q -m without.model test.txt"), "天 B\n津 E\n\n");
+}
+
+/// Returns the last columns of a tagged file.
+fn last_column(text: &str) -> Vec<&str> {
+    text.lines().map(|line| line.rsplit(' ').next().unwrap()).collect()
+}
+
+#[test]
+fn labels_are_learned_in_another_scheme_than_that_of_the_files() {
+    let place = Place::with_corpus(120);
+    place.write("dev.txt", asyn::data::planted::chunking(60, 8).text());
+    for file in ["train", "dev"] {
+        place.succeed(&format!("convert -q --scheme iob1 {file}.txt -o {file}.iob1"));
+    }
+    let train = "train crf -q --strategy serial -d dev.txt --passes 4 train.txt --scheme iobes";
+    place.succeed(&format!("{train} -m m"));
+    place.succeed(&train.replace(".txt", ".iob1").replace("crf -q", "crf -q -m m1"));
+    let info = place.succeed("info m");
+    assert!(
+        info.contains(" S-NP") && info.contains("scheme      iobes, written as iob2"),
+        "{info}"
+    );
+
+    let tagged = place.succeed("tag -q -m m dev.txt");
+    assert!(last_column(&tagged).iter().all(|label| !label.starts_with(['S', 'E'])));
+    // The model is the same whatever the file has, and what it says is spelt as in the file.
+    place.write("tagged", &tagged);
+    let iob1 = place.succeed("tag -q -m m1 dev.iob1");
+    place.write("iob1", &iob1);
+    place.write("spelt", place.succeed("convert -q --scheme iob1 tagged"));
+    assert_eq!(last_column(&iob1), last_column(&place.text("spelt")));
+    let dev = Tagger::load(place.path("m"), 1).unwrap().1["dev"].clone();
+    let score: Value = serde_json::from_str(&place.succeed("eval --json tagged")).unwrap();
+    let [f1, accuracy] = ["f1", "accuracy"].map(|key| score[key].as_f64().unwrap());
+    let said = format!("F1 {f1:.2}, accuracy {accuracy:.2}");
+    assert!(dev.starts_with(&said), "{dev} does not begin with {said}");
+
+    // Constraints, n-best lists and explanations speak of labels as they are written.
+    place.write("asked", "mu POS * B-VP\ngi NN * I-VP\nmadi VBZ * *\n");
+    let answer = place.succeed("tag -q -m m --constraints asked");
+    assert_eq!(last_column(&answer)[..2], ["B-VP", "I-VP"]);
+    let best = place.succeed("tag -q -m m --nbest 1 --explain --span-marginals dev.txt");
+    let best = best.lines().filter(|line| !line.starts_with('#'));
+    let labels: Vec<&str> = best.map(|line| line.split(' ').nth(3).unwrap_or("")).collect();
+    assert_eq!(labels, last_column(&tagged));
+
+    // Training goes on with the labels that were learned.
+    let more = "train crf -q --strategy serial --passes 1 train.txt --init m -m more";
+    place.succeed(more);
+    assert!(place.succeed("info more").contains("iobes, written as iob2"));
+    let failed = place.run(&format!("{more} --scheme bilou"));
+    assert_fails(&failed, 2, "--scheme bilou: the model to go on from learned iobes");
+    place.write("tags", "a b NN\n\nc d VB\n");
+    let failed = place.run("train crf -q tags --scheme iobes -m n");
+    assert_fails(&failed, 65, "tags:1: expected O or a letter of a tag scheme");
 }
