@@ -179,23 +179,24 @@ impl Corpus {
     ///
     /// If `fraction` is not between 0 and 1.
     pub fn split(&self, fraction: f64, seed: u64) -> (Self, Self) {
-        assert!(
-            (0.0..=1.0).contains(&fraction),
-            "the held-out fraction must be between 0 and 1, not {fraction}"
-        );
-        let n_sentences = self.n_sentences();
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a fraction of a length is a length"
-        )]
-        let n_held_out = (fraction * n_sentences as f64).round() as usize;
-        let mut order: Vec<usize> = (0..n_sentences).collect();
+        let n_held_out = self.share(fraction);
+        let mut order: Vec<usize> = (0..self.n_sentences()).collect();
         Random::new(seed).shuffle(&mut order);
         let (held_out, kept) = order.split_at_mut(n_held_out);
         held_out.sort_unstable();
         kept.sort_unstable();
         (self.select(kept), self.select(held_out))
+    }
+
+    /// Cuts the corpus in two: the first `fraction` of the sentences, rounded, and the others.
+    ///
+    /// # Panics
+    ///
+    /// If `fraction` is not between 0 and 1.
+    pub fn cut(&self, fraction: f64) -> (Self, Self) {
+        let order: Vec<usize> = (0..self.n_sentences()).collect();
+        let (first, rest) = order.split_at(self.share(fraction));
+        (self.select(first), self.select(rest))
     }
 
     /// Keeps one type of chunk: in the last column every label `prefix-other` becomes `O`.
@@ -255,6 +256,21 @@ impl Corpus {
             output.write_all(b"\n")?;
         }
         Ok(())
+    }
+
+    /// Returns how many sentences a fraction of all is.
+    fn share(&self, fraction: f64) -> usize {
+        assert!(
+            (0.0..=1.0).contains(&fraction),
+            "a fraction must be between 0 and 1, not {fraction}"
+        );
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a fraction of a length is a length"
+        )]
+        let n = (fraction * self.n_sentences() as f64).round() as usize;
+        n
     }
 
     fn select(&self, sentences: &[usize]) -> Self {

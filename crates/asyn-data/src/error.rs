@@ -53,7 +53,9 @@ pub enum Error {
         actual: usize,
     },
     /// A token has more attributes than a model takes.
-    #[error("{name}:{line}: expected at most {limit} attributes, as in training, found {actual}")]
+    #[error(
+        "{name}:{line}: expected at most {limit} attributes, as the model takes, found {actual}"
+    )]
     TooWide {
         /// The file.
         name: String,
@@ -138,6 +140,28 @@ pub enum Error {
         /// What is wrong with the line.
         fault: TemplateFault,
     },
+    /// A line of a text is not as its format says.
+    #[error("{name}:{line}: expected {expected}")]
+    Text {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// What the format has there.
+        expected: &'static str,
+    },
+    /// A model of another program is cut short, damaged, or something else.
+    #[error(
+        "{name}: expected {expected} at byte {at}: the file is cut short, damaged or of another kind"
+    )]
+    Foreign {
+        /// The file.
+        name: String,
+        /// The place in the file.
+        at: u64,
+        /// What such files have there.
+        expected: &'static str,
+    },
     /// A model file is refused.
     #[error("{name}: {fault}")]
     Model {
@@ -158,6 +182,7 @@ impl Error {
             | Self::Conllu { line, .. }
             | Self::Value { line, .. }
             | Self::Cell { line, .. }
+            | Self::Text { line, .. }
             | Self::Label { line, .. } => *line += n_lines,
             _ => {}
         }

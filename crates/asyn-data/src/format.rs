@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::reader::{open, read_columns};
 use crate::scheme::Scheme;
 use crate::segmented::{read_plain, read_segmented};
+use crate::trees::read_trees;
 
 /// How a corpus is written down.
 ///
@@ -20,6 +21,7 @@ use crate::segmented::{read_plain, read_segmented};
 /// | `Segmented` | a character                | character, label           |              |
 /// | `Text`      | what white space surrounds | word                       |              |
 /// | `Crfsuite`  | a line                     | attributes, label          | `*.crfsuite` |
+/// | `Trees`     | a bracket (tag word)       | word, tag                  | `*.mrg`      |
 ///
 /// `.gz` may stand behind the ending of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Format {
     Text,
     /// Labels and attributes, as CRFsuite reads them.
     Crfsuite,
+    /// Bracketed trees, as the Penn Treebank has them.
+    Trees,
 }
 
 /// What reading and writing depend on beside the format.
@@ -63,6 +67,7 @@ impl Format {
         match name.rsplit_once('.') {
             Some((_, "conllu")) => Some(Self::Conllu),
             Some((_, "crfsuite")) => Some(Self::Crfsuite),
+            Some((_, "mrg")) => Some(Self::Trees),
             _ => None,
         }
     }
@@ -85,8 +90,8 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// As [`read_columns`], [`Conllu::read`], [`read_segmented`], [`read_plain`] and
-    /// [`read_attributes`].
+    /// As [`read_columns`], [`Conllu::read`], [`read_segmented`], [`read_plain`],
+    /// [`read_attributes`] and [`read_trees`].
     pub fn read(self, name: &str, input: impl BufRead, options: &FormatOptions) -> Result<Corpus> {
         match self {
             Self::Columns => read_columns(name, input),
@@ -94,6 +99,7 @@ impl Format {
             Self::Segmented => read_segmented(name, input, options.scheme),
             Self::Text => read_plain(name, input),
             Self::Crfsuite => read_attributes(name, input, options.n_columns),
+            Self::Trees => read_trees(name, input),
         }
     }
 }

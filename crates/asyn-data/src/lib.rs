@@ -14,6 +14,7 @@
 //! | [`sighan::Counts`]            | word scores, in and out of vocabulary                          |
 //! | [`Bootstrap`]                 | how sure a score is, and a difference between two              |
 //! | [`planted::chunking`]         | corpora whose best possible score is known                     |
+//! | [`Imported`]                  | a model of CRFsuite or CRF++                                   |
 //! | [`ModelFile`]                 | tensors, bytes and strings in one checked safetensors file     |
 //!
 //! From a corpus to examples, to a score and to a file:
@@ -62,6 +63,7 @@ mod error;
 mod format;
 mod grammar;
 mod half;
+mod import;
 mod model_file;
 mod parallel;
 pub mod planted;
@@ -73,6 +75,7 @@ pub mod sighan;
 pub mod spans;
 mod strings;
 mod template;
+mod trees;
 
 pub use bootstrap::{Bootstrap, Comparison, Interval};
 pub use conllu::{Conllu, Field, write_conllu};
@@ -85,8 +88,10 @@ pub use encoder::{
 pub use error::{ConlluFault, Error, ModelFault, Result, TemplateFault};
 pub use format::{Format, FormatOptions};
 pub use grammar::Grammar;
+pub use import::{Imported, import_crfpp, import_crfsuite};
 pub use model_file::{MODEL_VERSION, ModelFile, Tensor};
-pub use reader::{open_columns, open_text, read_columns};
+pub use reader::{open_columns, open_scored, open_text, read_columns};
 pub use scheme::{Repair, Scheme};
 pub use segmented::{join_words, read_plain, read_segmented, write_plain, write_segmented};
 pub use template::{MAX_ROW, Template, Warning};
+pub use trees::read_trees;

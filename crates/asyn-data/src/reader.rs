@@ -4,7 +4,9 @@
 //! runs of spaces or tabs; every line has as many columns as the first one.
 //! Lines end in LF or CRLF, a byte order mark is skipped, and gzip is
 //! recognised by its first two bytes (RFC 1952, section 2.3.1), whatever the
-//! file is called. A line such as `-DOCSTART- -X- O O` is a token like any other.
+//! file is called. A line whose first cell is
+//! `-DOCSTART-`, as between the documents of CoNLL-2003, ends a sentence and is no token, except for
+//! the classic scorer, which counts it.
 //!
 //! The whole text is in memory while it is read, and is dropped afterwards.
 
@@ -20,6 +22,9 @@ use crate::error::{Error, Result};
 /// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// The first cell of what stands between two documents.
+const DOCUMENT: &str = "-DOCSTART-";
+
 /// What some editors put before a text.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -30,6 +35,16 @@ pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 /// As [`read_columns`], and [`Error::Io`] when the file cannot be opened.
 pub fn open_columns(path: impl AsRef<Path>) -> Result<Corpus> {
     open(path.as_ref(), |name, input| read_columns(name, input))
+}
+
+/// Reads a column file to be scored from its path, or standard input where the path is `-`: lines
+/// between documents are tokens, as the classic scorer takes them.
+///
+/// # Errors
+///
+/// As [`open_columns`].
+pub fn open_scored(path: impl AsRef<Path>) -> Result<Corpus> {
+    open(path.as_ref(), |name, input| parse(name, &read_text(name, input)?, None))
 }
 
 /// Reads a text, plain or gzipped and without a byte order mark, from its path, or standard input
@@ -66,8 +81,7 @@ pub(crate) fn open<T>(
 /// not text, [`Error::Ragged`] when a line has another width than the first, [`Error::Empty`] when
 /// there is no token, and [`Error::TooMany`] when the text passes 4 GiB.
 pub fn read_columns(name: &str, input: impl BufRead) -> Result<Corpus> {
-    let text = read_text(name, input)?;
-    parse(name, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text))
+    parse(name, &read_text(name, input)?, Some(DOCUMENT))
 }
 
 /// Reads a text, which may be gzipped, with the byte order mark if it has one.
@@ -100,11 +114,18 @@ fn read_bytes(name: &str, mut input: impl BufRead) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-fn parse(name: &str, text: &str) -> Result<Corpus> {
+/// Parses columns; a line whose first cell is `boundary` is no token.
+fn parse(name: &str, text: &str, boundary: Option<&str>) -> Result<Corpus> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut corpus = Corpus::of_text(name, text, 0, ' ')?;
     for (line, number) in text.lines().zip(1_u64..) {
         // `lines` leaves the carriage return of a last line without a line feed.
-        let n_columns = corpus.push(cells(line.strip_suffix('\r').unwrap_or(line)), number);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if boundary.is_some() && cells(line).next() == boundary {
+            corpus.end_sentence();
+            continue;
+        }
+        let n_columns = corpus.push(cells(line), number);
         if n_columns == 0 {
             corpus.end_sentence();
         } else if corpus.n_columns == 0 {

@@ -219,7 +219,7 @@ fn the_attributes_of_a_file_are_those_that_are_learnt() {
     let encoded = encoder.encode(&other, 1).unwrap();
     assert_eq!(names(0, &encoded.sentences[0]), ["U:c"]);
     let wide = read_attributes("wide", "X\nX\ta\tb\tc\td\n".as_bytes(), n_columns);
-    let expected = "wide:2: expected at most 3 attributes, as in training, found 4";
+    let expected = "wide:2: expected at most 3 attributes, as the model takes, found 4";
     assert_eq!(wide.unwrap_err().to_string(), expected);
 }
 

@@ -12,6 +12,7 @@ use crate::choice::{
 };
 use crate::convert::ConvertArgs;
 use crate::format::{Fields, FormatChoice, SchemeChoice, ValidChoice};
+use crate::import::ImportArgs;
 use crate::settings::in_words;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.
@@ -50,6 +51,8 @@ pub(crate) enum Verb {
     Eval(EvalArgs),
     /// Converts a corpus between formats, and its labels between tag schemes.
     Convert(ConvertArgs),
+    /// Makes a model of one of CRFsuite or CRF++.
+    Import(ImportArgs),
     /// Says what a model is, how it was trained, and its scores.
     Info(InfoArgs),
     /// Prints the weights of a model, the largest first.

@@ -34,7 +34,9 @@ Examples:
   asyn convert --scheme iobes train.txt -o train.iobes.txt
   asyn convert dev.conllu.gz --to columns --columns FORM,XPOS,UPOS -o dev.txt
   asyn convert --from segmented --to columns --scheme iob2 train.seg -o train.txt
-  asyn convert train.txt --to crfsuite -p chunking -o train.crfsuite")]
+  asyn convert train.txt --to crfsuite -p chunking -o train.crfsuite
+  asyn convert wsj_0200.mrg --to columns -o pos.txt
+  asyn convert --from segmented weibo.txt --first 60% -o train.seg --rest test.seg")]
 pub(crate) struct ConvertArgs {
     /// File to convert, plain or gzipped; - or nothing for standard input.
     #[arg(value_name = "FILE", default_value = "-")]
@@ -60,13 +62,28 @@ pub(crate) struct ConvertArgs {
     /// Where the corpus is written; - for standard output.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) out: PathBuf,
+    /// Writes the first share of the sentences alone.
+    #[arg(long, value_name = "60%", value_parser = percent)]
+    pub(crate) first: Option<f64>,
+    /// Where the other sentences are written.
+    #[arg(long, value_name = "FILE", requires = "first")]
+    pub(crate) rest: Option<PathBuf>,
+}
+
+/// Reads a share in percent.
+fn percent(text: &str) -> Result<f64, String> {
+    let found = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    let found = found.filter(|percent| (0.0..=100.0).contains(percent));
+    found
+        .map(|percent: f64| percent / 100.0)
+        .ok_or_else(|| "expected a share such as 60%".to_owned())
 }
 
 /// Converts a corpus, and says how many labels had to be repaired.
 pub(crate) fn run(args: &ConvertArgs, talk: Talk) -> Result<(), Failure> {
-    let prints = args.out == Path::new("-");
-    if !prints {
-        check_target(&args.out)?;
+    let targets = [Some(&args.out), args.rest.as_ref()].into_iter().flatten();
+    for target in targets.clone().filter(|target| *target != Path::new("-")) {
+        check_target(target)?;
     }
     let mut from = format_of(&args.file, args.from);
     let to = args.to.map(Format::from).or_else(|| Format::of_path(&args.out)).unwrap_or(from);
@@ -89,8 +106,43 @@ pub(crate) fn run(args: &ConvertArgs, talk: Talk) -> Result<(), Failure> {
     if from != Format::Segmented && (joins || args.scheme.is_some() || args.from_scheme.is_some()) {
         respell(args, &mut corpus, talk)?;
     }
+    let parts = match args.first {
+        None => vec![corpus],
+        Some(share) => {
+            let (first, rest) = corpus.cut(share);
+            if first.n_sentences() == 0 || rest.n_sentences() == 0 {
+                let (percent, n) = (100.0 * share, corpus.n_sentences());
+                let problem = format!("--first {percent}% leaves nothing of {n} sentences");
+                return Err(Failure::Usage(problem));
+            }
+            vec![first, rest]
+        }
+    };
+    // All of them before the first is written.
+    let written = parts.iter().map(|part| write(args, from, to, part, conllu.as_ref()));
+    let written = written.collect::<Result<Vec<_>, _>>()?;
+    for (target, written) in targets.zip(&written) {
+        if target == Path::new("-") {
+            stdout().write_all(written).map_err(|source| Failure::Output { source })?;
+        } else {
+            write_whole(target, written)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a corpus into memory.
+fn write(
+    args: &ConvertArgs,
+    from: Format,
+    to: Format,
+    corpus: &Corpus,
+    conllu: Option<&Conllu>,
+) -> Result<Vec<u8>, Failure> {
+    let options = options_of(args.columns.as_ref());
+    let joins = from == Format::Columns && to == Format::Segmented;
     let mut written = Vec::new();
-    match (to, &conllu) {
+    match (to, conllu) {
         (Format::Columns, _) => {
             if from != Format::Columns {
                 corpus.check_cells(corpus.n_columns(), |c| c == ' ' || c == '\t')?;
@@ -103,30 +155,27 @@ pub(crate) fn run(args: &ConvertArgs, talk: Talk) -> Result<(), Failure> {
             conllu.write_with(field, labels, &mut written)
         }
         (Format::Conllu, None) => {
-            let fields = fields(args, &corpus)?;
-            write_conllu(&corpus, &fields, &mut written)
+            let fields = fields(args, corpus)?;
+            write_conllu(corpus, &fields, &mut written)
         }
         (Format::Segmented, None) if joins || from == Format::Segmented => {
-            write_segmented(&corpus, &mut written)
+            write_segmented(corpus, &mut written)
         }
         (Format::Segmented | Format::Text, _) => {
             corpus.check_cells(1, char::is_whitespace)?;
-            write_plain(&corpus, &mut written)
+            write_plain(corpus, &mut written)
         }
         (Format::Crfsuite, _) if from == Format::Crfsuite => {
-            write_given_attributes(&corpus, &mut written)
+            write_given_attributes(corpus, &mut written)
         }
+        (Format::Trees, _) => unreachable!("trees are not written"),
         (Format::Crfsuite, _) => {
-            let (encoder, examples) = encode(args, from, &corpus)?;
+            let (encoder, examples) = encode(args, from, corpus)?;
             write_made_attributes(&encoder, &examples, &mut written)
         }
     }
     .expect("memory takes whatever is written");
-    if prints {
-        stdout().write_all(&written).map_err(|source| Failure::Output { source })
-    } else {
-        write_whole(&args.out, &written)
-    }
+    Ok(written)
 }
 
 /// Refuses flags and formats that do not go together.
@@ -143,6 +192,10 @@ fn check(args: &ConvertArgs, from: Format, to: Format) -> Result<(), Failure> {
         "--template is for attributes that are made for CRFsuite"
     } else if args.columns.is_some() && from != Format::Conllu && to != Format::Conllu {
         "--columns is for CoNLL-U"
+    } else if to == Format::Trees {
+        "trees can be read, but not written: --to names another format"
+    } else if args.first.is_some() && from == Format::Conllu && to == Format::Conllu {
+        "--first is for other formats: CoNLL-U comes out as it went in"
     } else {
         return Ok(());
     };

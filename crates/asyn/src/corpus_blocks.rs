@@ -25,8 +25,7 @@ pub(crate) struct Blocks {
     rest: Vec<u8>,
     /// The number of the first line of `rest`, counted from 1.
     line: u64,
-    /// Whether a sentence is a line, and not what blank lines surround.
-    by_line: bool,
+    format: Format,
     is_done: bool,
 }
 
@@ -57,8 +56,7 @@ impl Blocks {
         };
         let input: Box<dyn Read + Send> =
             if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        let by_line = format.has_line_sentences();
-        Ok(Self { name, input, is_gzip, rest: Vec::new(), line: 1, by_line, is_done: false })
+        Ok(Self { name, input, is_gzip, rest: Vec::new(), line: 1, format, is_done: false })
     }
 
     /// Returns what errors call the file.
@@ -78,7 +76,9 @@ impl Blocks {
                     self.is_done = true;
                     Some(self.rest.len())
                 }
-                Ok(_) if self.by_line => line_end(&self.rest, before),
+                Ok(_) if self.format.has_line_sentences() => line_end(&self.rest, before),
+                // Blank lines may stand anywhere in trees.
+                Ok(_) if self.format == Format::Trees => None,
                 Ok(_) => sentence_end(&self.rest, before),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
                 Err(source) => {
@@ -171,14 +171,14 @@ mod tests {
         }
     }
 
-    fn blocks(text: &'static str, step: usize, by_line: bool) -> Vec<(u64, String)> {
+    fn blocks(text: &'static str, step: usize, format: Format) -> Vec<(u64, String)> {
         let blocks = Blocks {
             name: "test".to_owned(),
             input: Box::new(Drip(text.as_bytes(), step)),
             is_gzip: false,
             rest: Vec::new(),
             line: 1,
-            by_line,
+            format,
             is_done: false,
         };
         let text = |block: Block| (block.line, String::from_utf8(block.bytes).unwrap());
@@ -189,7 +189,7 @@ mod tests {
     fn blocks_are_whole_sentences_however_the_bytes_come() {
         let text = "a\nb\n\nc\n \t\r\nd\r\n\r\n\ne";
         for step in 1..=text.len() {
-            let blocks = blocks(text, step, false);
+            let blocks = blocks(text, step, Format::Columns);
             let joined: String = blocks.iter().map(|(_, text)| text.as_str()).collect();
             assert_eq!(joined, text);
             let mut line = 1;
@@ -202,8 +202,10 @@ mod tests {
                 assert!(text.ends_with("\n\n") || last.trim().is_empty(), "{text:?}");
             }
         }
-        assert_eq!(blocks(text, 1, false)[0], (1, "a\nb\n\n".to_owned()));
+        assert_eq!(blocks(text, 1, Format::Columns)[0], (1, "a\nb\n\n".to_owned()));
+        assert_eq!(blocks(text, 1, Format::Trees), [(1, text.to_owned())]);
         let lines = [(1, "a\n"), (2, "b\n"), (3, "\n"), (4, "c")];
-        assert_eq!(blocks("a\nb\n\nc", 1, true), lines.map(|(line, text)| (line, text.to_owned())));
+        let found = blocks("a\nb\n\nc", 1, Format::Text);
+        assert_eq!(found, lines.map(|(line, text)| (line, text.to_owned())));
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum FormatChoice {
     Text,
     /// Label and attributes, with tabs between them.
     Crfsuite,
+    /// Bracketed trees, whose words and parts of speech are read.
+    Trees,
 }
 
 impl From<FormatChoice> for Format {
@@ -33,6 +35,7 @@ impl From<FormatChoice> for Format {
             FormatChoice::Segmented => Self::Segmented,
             FormatChoice::Text => Self::Text,
             FormatChoice::Crfsuite => Self::Crfsuite,
+            FormatChoice::Trees => Self::Trees,
         }
     }
 }

@@ -19,6 +19,7 @@ mod event;
 mod failure;
 mod format;
 mod generate;
+mod import;
 mod info;
 mod interrupt;
 mod machine;
@@ -73,6 +74,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
         Verb::Segment(args) => segment::run(args, talk),
         Verb::Eval(args) => eval::run(args),
         Verb::Convert(args) => convert::run(args, talk),
+        Verb::Import(args) => import::run(args, talk),
         Verb::Info(args) => info::run(args),
         Verb::Dump(args) => dump::run(args),
         Verb::Gen(GenVerb::Chunking(args)) => generate::run(args, talk),

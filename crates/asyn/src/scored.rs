@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use asyn::data::conlleval::{self, Chunks};
-use asyn::data::{Corpus, Error, Sentence, open_columns, open_text, sighan, spans};
+use asyn::data::{Corpus, Error, Sentence, open_scored, open_text, sighan, spans};
 
 use crate::choice::ScorerChoice;
 use crate::failure::Failure;
@@ -58,7 +58,7 @@ impl Sides<'_> {
         };
         match (self.gold, counter) {
             (Some(gold), Counter::Words(counts)) => score_text(gold, file, counts),
-            (_, counter) => score_columns(&open_columns(file)?, counter),
+            (_, counter) => score_columns(&open_scored(file)?, counter),
         }
     }
 }

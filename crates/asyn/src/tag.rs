@@ -67,7 +67,9 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
     let encoder = tagger.encoder();
     let (of_training, fields) = format_of_model(&about);
     let of_file = args.format.map(Format::from).or_else(|| Format::of_path(&args.file));
-    let format = of_file.or(of_training).unwrap_or(Format::Columns);
+    let has_attributes = *encoder.template() == Template::attributes(encoder.n_columns());
+    let otherwise = if has_attributes { Format::Crfsuite } else { Format::Columns };
+    let format = of_file.or(of_training).unwrap_or(otherwise);
     let mut options = options_of(args.columns.as_ref().or(fields.as_ref()));
     if let Some(scheme) = Scheme::guess(encoder.written_labels()) {
         options.scheme = scheme;
@@ -81,7 +83,6 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
     if let (Format::Conllu, Some(flag)) = (format, more_than_labels(args)) {
         return Err(Failure::Usage(format!("{flag} has no place in CoNLL-U")));
     }
-    let has_attributes = *encoder.template() == Template::attributes(n_columns);
     if has_attributes != (format == Format::Crfsuite) {
         let problem = "models of attributes label files of CRFsuite, and no other models do";
         return Err(Failure::Usage(problem.to_owned()));

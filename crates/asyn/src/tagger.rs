@@ -16,7 +16,7 @@ use asyn_core::{
     BatchTrainer, Checkpoint, Layout, Model, Observer, Outcome, Shape, SharedWeights, Strategy,
     Trainer, Update,
 };
-use asyn_data::{Encoded, Encoder, ModelFault, ModelFile, Renumbering, Tensor};
+use asyn_data::{Encoded, Encoder, Imported, ModelFault, ModelFile, Renumbering, Tensor};
 use asyn_models::{Crf, CrfShape, Pieces};
 
 use crate::error::Result;
@@ -65,6 +65,40 @@ impl Tagger {
         let labels = |label: usize| usize::from(places.other_labels[label]);
         let attributes = |id: usize| places.other_attributes[id] as usize;
         tagger.copy_weights(before, attributes, labels);
+        Ok(tagger)
+    }
+
+    /// Makes a tagger of a model of another program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if there are too many labels.
+    ///
+    /// # Panics
+    ///
+    /// If a score is of an attribute or label that the encoder does not have.
+    pub fn imported(model: Imported) -> Result<Self> {
+        let Imported { encoder, nodes, edges, rich } = model;
+        let mut tagger = Self::untrained(encoder)?;
+        let n_labels = tagger.encoder.labels().len();
+        let pair =
+            |previous: u16, label: u16| usize::from(previous) * n_labels + usize::from(label);
+        let layout = tagger.crf.layout();
+        for id in layout.ids() {
+            let mut weights = layout.export(&tagger.weights, id);
+            match layout.tensor(id).name.as_str() {
+                "node" => nodes.iter().for_each(|&(attribute, label, score)| {
+                    weights[(attribute as usize, usize::from(label))] += score;
+                }),
+                "edge" => edges.iter().for_each(|&(previous, label, score)| {
+                    weights[(usize::from(previous), usize::from(label))] += score;
+                }),
+                _ => rich.iter().for_each(|&(attribute, previous, label, score)| {
+                    weights[(attribute as usize, pair(previous, label))] += score;
+                }),
+            }
+            layout.import(&mut tagger.weights, id, &weights);
+        }
         Ok(tagger)
     }
 

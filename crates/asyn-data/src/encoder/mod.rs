@@ -13,6 +13,7 @@ mod dictionary;
 mod encoded;
 mod extend;
 mod fill;
+mod given;
 mod rows;
 mod spelling;
 mod tensors;

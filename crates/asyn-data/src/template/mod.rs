@@ -242,6 +242,13 @@ impl Template {
         self.has_transitions
     }
 
+    /// Returns the lines that begin with `B` and have no reference: those that ask for plain
+    /// transitions.
+    pub(crate) fn plain_edges(&self) -> impl Iterator<Item = &str> {
+        let lines = self.text.lines().map(str::trim);
+        lines.filter(|line| line.starts_with('B') && !line.contains('%'))
+    }
+
     /// Returns whether a line looks words up in the dictionary.
     pub fn uses_dictionary(&self) -> bool {
         let mut references = self.lines.iter().flat_map(|line| &line.references);

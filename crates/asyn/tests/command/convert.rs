@@ -161,3 +161,64 @@ fn a_full_device_is_a_status() {
     let output = place.command("convert in.txt").stdout(full).output().unwrap();
     assert_fails(&output, 74, "cannot write standard output");
 }
+
+#[test]
+fn a_corpus_is_cut_into_a_first_part_and_the_rest() {
+    let place = Place::new();
+    place.write("all.txt", "一 二\n三\n四 五\n六\n七\n");
+    let line = "convert --from segmented all.txt --first 60% -o train.seg --rest test.seg";
+    assert_eq!(place.succeed(line), "");
+    assert_eq!(place.text("train.seg"), "一 二\n三\n四 五\n");
+    assert_eq!(place.text("test.seg"), "六\n七\n");
+    assert_eq!(place.succeed("convert --from segmented all.txt --first 20%"), "一 二\n");
+    let failed = place.run("convert --from segmented all.txt --first 5% -o none --rest r");
+    assert_fails(&failed, 2, "--first 5% leaves nothing of 5 sentences");
+    assert_fails(&place.run("convert all.txt --first 60"), 2, "expected a share such as 60%");
+    assert_fails(&place.run("convert all.txt --rest r"), 2, "--first");
+    place.write("in.conllu", CONLLU);
+    assert_fails(&place.run("convert in.conllu --first 50%"), 2, "--first is for other formats");
+    assert!(!place.names().iter().any(|name| name == "none" || name == "r"));
+}
+
+#[test]
+fn trees_become_words_with_their_parts_of_speech() {
+    let place = Place::new();
+    let trees = "( (S\n    (NP-SBJ-1 (DT The) (NN cat) )\n    (VP (VBZ sits)\n\n      \
+(S (-NONE- *-1) ))\n    (. .) ))\n( (NP (-LRB- -LRB-) (NN dog)))\n";
+    place.write("wsj.mrg", trees);
+    let columns = "The\tDT\ncat\tNN\nsits\tVBZ\n.\t.\n\n-LRB-\t-LRB-\ndog\tNN\n\n";
+    assert_eq!(place.succeed("convert wsj.mrg --to columns"), columns);
+    assert_eq!(place.succeed("convert wsj.mrg --to text"), "The cat sits .\n-LRB- dog\n");
+    place.succeed("train crf -q wsj.mrg -p pos -f 1 --passes 3 -m m");
+    let tagged = place.succeed("tag -q -m m wsj.mrg");
+    assert_eq!(tagged.lines().next(), Some("The\tDT\tDT"));
+    assert_fails(&place.run("convert wsj.mrg -o out.mrg"), 2, "trees can be read, but not written");
+    for (text, cause) in [
+        ("(S (NN a)", "bad.mrg:1: expected ) where a tree ends"),
+        ("(S\n(NN a b))", "bad.mrg:2: expected (TAG WORD)"),
+        ("(S (NN a))\nb", "bad.mrg:2: expected ( where a tree begins"),
+        ("(S (NN a)))", "bad.mrg:1: expected ( where a tree begins"),
+        ("(S ())", "bad.mrg:1: expected (TAG WORD)"),
+        ("(S (-NONE- *))", "bad.mrg: expected"),
+    ] {
+        place.write("bad.mrg", text);
+        assert_fails(&place.run("convert bad.mrg --to columns"), 65, cause);
+    }
+}
+
+#[test]
+fn lines_between_documents_are_no_tokens() {
+    let place = Place::new();
+    let text = "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\n\n-DOCSTART- -X- O O\nHe PRP I-NP O\n";
+    place.write("eng.train", text);
+    let kept = "EU NNP I-NP I-ORG\n\nHe PRP I-NP O\n\n";
+    assert_eq!(place.succeed("convert eng.train"), kept);
+    place.succeed("train crf -q eng.train -p ner -f 1 --passes 1 -m m");
+    let labels = place.succeed("info m --json");
+    assert!(labels.contains("\"scheme\":\"iob1\""), "{labels}");
+    let tagged = place.succeed("tag -q -m m eng.train");
+    assert_eq!(tagged.lines().filter(|line| !line.is_empty()).count(), 2);
+    // The classic scorer counts them, and so does asyn eval.
+    let score = place.succeed("eval eng.train");
+    assert!(score.starts_with("processed 4 tokens"), "{score}");
+}
