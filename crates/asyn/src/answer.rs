@@ -60,6 +60,15 @@ pub(crate) struct Answerer<'a, 't> {
     allowed: Vec<bool>,
     /// The labels of a sentence as they are written.
     written: Vec<u16>,
+    /// Their probabilities, where they are asked for.
+    confidences: Vec<f32>,
+}
+
+impl Question {
+    /// Returns whether the grammar is left aside where it allows nothing.
+    fn gives_way(&self) -> bool {
+        self.grammar.is_some() && !self.insists
+    }
 }
 
 impl<'a, 't> Answerer<'a, 't> {
@@ -70,7 +79,16 @@ impl<'a, 't> Answerer<'a, 't> {
         input: Input<'a>,
     ) -> Self {
         let spans = SpanLabels::new(encoder.labels());
-        Self { encoder, labeller, spans, question, input, allowed: Vec::new(), written: Vec::new() }
+        Self {
+            encoder,
+            labeller,
+            spans,
+            question,
+            input,
+            allowed: Vec::new(),
+            written: Vec::new(),
+            confidences: Vec::new(),
+        }
     }
 
     /// Prints all sentences of a corpus with their labels, and a blank line behind each.
@@ -94,27 +112,14 @@ impl<'a, 't> Answerer<'a, 't> {
     ) -> Result<(), Failure> {
         let labels = self.encoder.written_labels();
         let tokens = Tokens { sentence, first: self.input.first, labels, separator };
-        let Question { n_best, explain, span_marginals, marginals, .. } = *self.question;
+        let Question { n_best, explain, span_marginals, .. } = *self.question;
         if n_best.is_some() || explain || span_marginals {
             return self.print_sequences(&tokens, out);
         }
-        let mut confidences = &[][..];
-        if marginals {
-            self.read_allowed(sentence)?;
-            let grammar = self.grammar(sentence);
-            let Self { encoder, labeller, allowed, written, .. } = self;
-            let constraints = Constraints { grammar, allowed };
-            let found = labeller.label_with_confidence(sentence, constraints);
-            let (predicted, found) = found.ok_or_else(|| impossible(self.input, sentence))?;
-            encoder.spell(predicted, written);
-            confidences = found;
-        } else {
-            self.label(sentence)?;
-        }
+        self.label(sentence)?;
         for (token, &label) in self.written.iter().enumerate() {
-            tokens
-                .write(token, label, confidences.get(token).copied().map(f64::from), out)
-                .expect(MEMORY);
+            let confidence = self.confidences.get(token).copied().map(f64::from);
+            tokens.write(token, label, confidence, out).expect(MEMORY);
         }
         out.push(b'\n');
         Ok(())
@@ -131,39 +136,46 @@ impl<'a, 't> Answerer<'a, 't> {
         Ok(all)
     }
 
-    /// Finds the labels of a sentence, as they are written.
+    /// Finds the labels of a sentence, as they are written, and their probabilities if they are asked
+    /// for.
     fn label(&mut self, sentence: &Sentence<'_>) -> Result<(), Failure> {
         self.read_allowed(sentence)?;
-        let is_plain = self.allowed.is_empty() && !self.question.insists;
-        let found = if is_plain && self.question.grammar.is_some() {
-            // It is the grammar of the model.
-            Some(self.labeller.label(sentence))
-        } else {
-            let (grammar, allowed) = (self.grammar(sentence), &self.allowed[..]);
-            self.labeller.label_within(sentence, Constraints { grammar, allowed })
-        };
-        let found = found.ok_or_else(|| impossible(self.input, sentence))?;
-        self.encoder.spell(found, &mut self.written);
-        Ok(())
+        let grammar = self.question.grammar.as_ref();
+        let is_found = self.label_within(sentence, grammar)
+            || (self.question.gives_way() && self.label_within(sentence, None));
+        if is_found { Ok(()) } else { Err(impossible(self.input, sentence)) }
     }
 
-    /// Returns the grammar that the sequences of a sentence keep to: none where the model's own leaves
-    /// none of those that the last column allows.
-    fn grammar(&mut self, sentence: &Sentence<'_>) -> Option<&'a Grammar> {
-        let (grammar, allowed) = (self.question.grammar.as_ref(), &self.allowed[..]);
-        let is_kept = grammar.is_none()
-            || self.question.insists
-            || self.labeller.label_within(sentence, Constraints { grammar, allowed }).is_some();
-        grammar.filter(|_| is_kept)
+    /// Does so with a grammar, and returns whether it allows anything.
+    fn label_within(&mut self, sentence: &Sentence<'_>, grammar: Option<&Grammar>) -> bool {
+        let Self { encoder, labeller, question, allowed, written, confidences, .. } = self;
+        let constraints = Constraints { grammar, allowed };
+        confidences.clear();
+        let found = if question.marginals {
+            let found = labeller.label_with_confidence(sentence, constraints);
+            found.map(|(labels, of_labels)| {
+                confidences.extend_from_slice(of_labels);
+                labels
+            })
+        } else {
+            labeller.label_within(sentence, constraints)
+        };
+        found.is_some_and(|labels| {
+            encoder.spell(labels, written);
+            true
+        })
     }
 
     /// Prints all that the lattice of a sentence is needed for.
     fn print_sequences(&mut self, tokens: &Tokens<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
         self.read_allowed(tokens.sentence)?;
-        let grammar = self.grammar(tokens.sentence);
         let Self { encoder, labeller, spans, question, allowed, written, .. } = self;
-        let constraints = Constraints { grammar, allowed };
-        let lattice = labeller.lattice(tokens.sentence, constraints);
+        let constraints = Constraints { grammar: question.grammar.as_ref(), allowed };
+        let mut lattice = labeller.lattice(tokens.sentence, constraints);
+        if !lattice.is_possible() && question.gives_way() {
+            let constraints = Constraints { grammar: None, allowed };
+            lattice = labeller.lattice(tokens.sentence, constraints);
+        }
         let n_best = question.n_best.map_or(1, NonZeroUsize::get);
         let answers: Vec<(Sequence, Vec<f64>)> = lattice
             .best_first()
