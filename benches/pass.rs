@@ -2,7 +2,7 @@
 //!
 //! Covers: `pass` with one worker (SGD, ADF) and with two (AsynGrad with the settings of its
 //! source, AsynGrad tuned, Locked, RoundRobin, Minibatch; all with ADF), and `decode` by one
-//! thread. The rival in the group is l2sgd of the crate `crfs`, on the first sentences only,
+//! thread: the best labels, and the best labels with their probabilities out of all paths. The rival in the group is l2sgd of the crate `crfs`, on the first sentences only,
 //! since it takes longer the more features there are: its throughput is flattered by that.
 //!
 //! The corpus is a planted one, or the training part of CoNLL-2000 where `ASYN_DATA` names the
@@ -20,6 +20,7 @@ use asyn_core::{
     Adf, AsynGrad, Averaging, Decode, Model, Replicas, Schedule, Serial, Sgd, SharedWeights,
     Strategy, Trainer, TrainerBuilder, Update, Worker,
 };
+use asyn_models::{Constraints, Lattice};
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 use criterion::measurement::WallTime;
 use criterion::{
@@ -176,6 +177,19 @@ fn decode(c: &mut Criterion, fixture: &Chunker) {
             for sentence in &fixture.examples {
                 fixture.crf.decode(&reader, sentence, &mut workspace, &mut labels);
                 black_box(&labels);
+            }
+        })
+    });
+    let mut lattice = Lattice::default();
+    group.bench_function("all-paths", |b| {
+        b.iter(|| {
+            for sentence in &fixture.examples {
+                let free = Constraints::default();
+                fixture.crf.lattice(&reader, sentence, free, &mut workspace, &mut lattice);
+                let best = lattice.best_first().next().expect("something is allowed");
+                let labels = best.labels.iter().enumerate();
+                let probability = |(token, &label)| lattice.label_probability(token, label);
+                black_box(labels.map(probability).sum::<f64>());
             }
         })
     });

@@ -193,6 +193,34 @@ fn probabilities_of_labels_and_spans_are_sums_over_sequences() {
 }
 
 #[test]
+fn probabilities_are_exact_where_the_allowed_labels_are_far_from_the_best() {
+    let grammar = Grammar::of_scheme(Scheme::Iob2, &LABELS);
+    for (seed, size) in (0..40).zip([1.0, 30.0, 300.0, 3000.0].into_iter().cycle()) {
+        let mut fixture = Fixture::new(LABELS.len(), if seed < 20 { 0 } else { 5 }, seed);
+        // Whole numbers, whose sums are exact in single precision too.
+        let weights = fixture.weights.as_mut_slice();
+        weights.iter_mut().for_each(|weight| *weight = (*weight * size).round());
+        let sentence = sentence(2 + (seed % 4) as usize, LABELS.len(), seed);
+        let allowed = allowed(sentence.n_tokens(), LABELS.len(), seed);
+        let constraints = Constraints { grammar: Some(&grammar), allowed: &allowed };
+        let sequences = enumerate(&fixture.chain(&sentence), &constraints);
+        let lattice = fixture.lattice(&sentence, constraints);
+        let Some((_, best)) = sequences.first() else {
+            assert!(!lattice.is_possible(), "seed {seed}");
+            continue;
+        };
+        let total: f64 = sequences.iter().map(|(_, score)| (score - best).exp()).sum();
+        assert!((lattice.log_z() - best - total.ln()).abs() < 1e-9 * best.abs().max(1.0));
+        for (token, label) in (0..sentence.n_tokens()).zip((0..LABELS.len() as u16).cycle()) {
+            let with = sequences.iter().filter(|(labels, _)| labels[token] == label);
+            let expected = with.map(|(_, score)| (score - best).exp()).sum::<f64>() / total;
+            let found = lattice.label_probability(token, label);
+            assert!((found - expected).abs() < 1e-9, "seed {seed}: {found} {expected}");
+        }
+    }
+}
+
+#[test]
 fn contributions_add_up_to_the_score() {
     for_each_case(|fixture, sentence, constraints, seed| {
         let lattice = fixture.lattice(sentence, Constraints::default());

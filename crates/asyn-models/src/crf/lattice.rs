@@ -4,11 +4,12 @@
 //! | ------- | -------------------------- | ------------------------------------------------ |
 //! | `nodes` | `T × W`                    | node scores, −∞ where a label is not allowed     |
 //! | `edges` | `Y × Y`, or `T × Y × Y`    | edge scores, −∞ where a pair is not allowed      |
-//! | `alpha` | `T × Y`                    | log of the sum over all beginnings up to a label |
-//! | `beta`  | `T × Y`                    | log of the sum over all ends behind a label      |
+//! | `alpha` | `T × Y`                    | the sum over all beginnings up to a label        |
+//! | `beta`  | `T × Y`                    | the sum over all ends behind a label             |
 //!
 //! Probabilities are conditional on the constraints: they sum to 1 over the
-//! sequences that are allowed. Everything is in double precision and log space.
+//! sequences that are allowed. Everything is in double precision; sums are scaled token by
+//! token, or in log space where one would underflow.
 
 use std::ops::Range;
 
@@ -18,6 +19,7 @@ use asyn_data::spans::SpanLabels;
 use asyn_data::{Encoded, Grammar};
 
 use super::decode::Marginals;
+use super::linear_space::LinearSpace;
 use super::log_space::{Scores, log_sum_exp};
 use super::pieces::Piece;
 use super::{Crf, CrfWorkspace};
@@ -39,8 +41,10 @@ pub struct Lattice {
     width: usize,
     nodes: Vec<f32>,
     edges: Vec<f32>,
-    alpha: Vec<f64>,
-    beta: Vec<f64>,
+    linear: LinearSpace,
+    /// `T × Y` logarithms of `alpha` and `beta`; empty where the scaled sums hold them.
+    log_alpha: Vec<f64>,
+    log_beta: Vec<f64>,
     log_z: f64,
 }
 
@@ -155,8 +159,8 @@ impl Lattice {
     /// If there is no such token or label.
     pub fn label_probability(&self, token: usize, label: u16) -> f64 {
         assert!(usize::from(label) < self.n_labels, "label {label} of {}", self.n_labels);
-        let at = token * self.n_labels + usize::from(label);
-        self.probability(self.alpha[at] + self.beta[at])
+        let label = usize::from(label);
+        self.probability(self.alpha(token, label) + self.beta(token, label))
     }
 
     /// Returns the probability that tokens `span` are a span of type `kind` of `labels`, and no part
@@ -174,13 +178,16 @@ impl Lattice {
         assert_eq!(labels.n_labels(), n, "labels of spans");
         let scores = self.scores();
         let is_inside = |label: usize| labels.kind(label) == Some(kind);
+        let before: Vec<f64> = match span.start {
+            0 => Vec::new(),
+            start => (0..n).map(|label| self.alpha(start - 1, label)).collect(),
+        };
         // The sum over all sequences so far, by their last label.
         let mut inside = vec![f64::NEG_INFINITY; n];
         for label in (0..n).filter(|&label| is_inside(label)) {
             inside[label] = if span.start == 0 {
                 scores.node(0, label)
             } else {
-                let before = &self.alpha[(span.start - 1) * n..][..n];
                 let begins = (0..n).filter(|&p| !labels.joins(p, label));
                 let terms = begins.map(|p| before[p] + scores.edge(span.start, p, label));
                 scores.node(span.start, label) + log_sum_exp(terms)
@@ -188,7 +195,7 @@ impl Lattice {
         }
         for token in span.start + 1..span.end {
             let next = |label: usize| {
-                let joined = (0..n).filter(|&p| labels.joins(p, label));
+                let joined = (0..n).filter(|&p| is_inside(p) && labels.joins(p, label));
                 let terms = joined.map(|p| inside[p] + scores.edge(token, p, label));
                 scores.node(token, label) + log_sum_exp(terms)
             };
@@ -198,9 +205,9 @@ impl Lattice {
             return self.probability(log_sum_exp(inside.iter().copied()));
         }
         let behind = |label: usize| {
-            let ended = (0..n).filter(|&p| !labels.joins(p, label));
+            let ended = (0..n).filter(|&p| is_inside(p) && !labels.joins(p, label));
             let terms = ended.map(|p| inside[p] + scores.edge(span.end, p, label));
-            log_sum_exp(terms) + scores.node(span.end, label) + self.beta[span.end * n + label]
+            log_sum_exp(terms) + scores.node(span.end, label) + self.beta(span.end, label)
         };
         self.probability(log_sum_exp((0..n).map(behind)))
     }
@@ -227,12 +234,34 @@ impl Lattice {
         if self.is_possible() { (score - self.log_z).exp().min(1.0) } else { 0.0 }
     }
 
+    /// Returns the logarithm of the sum over all beginnings up to a label.
+    fn alpha(&self, token: usize, label: usize) -> f64 {
+        let log = self.log_alpha.get(token * self.n_labels + label).copied();
+        log.unwrap_or_else(|| self.linear.alpha.log(token, label))
+    }
+
+    /// Returns the logarithm of the sum over all ends behind a label.
+    fn beta(&self, token: usize, label: usize) -> f64 {
+        let log = self.log_beta.get(token * self.n_labels + label).copied();
+        log.unwrap_or_else(|| self.linear.beta.log(token, label))
+    }
+
     fn run(&mut self) {
+        let mut linear = std::mem::take(&mut self.linear);
+        let log_z = linear.run(&self.scores());
+        self.linear = linear;
+        self.log_alpha.clear();
+        self.log_beta.clear();
+        self.log_z = log_z.unwrap_or_else(|| self.run_in_log_space());
+    }
+
+    fn run_in_log_space(&mut self) -> f64 {
         let (mut alpha, mut beta) =
-            (std::mem::take(&mut self.alpha), std::mem::take(&mut self.beta));
+            (std::mem::take(&mut self.log_alpha), std::mem::take(&mut self.log_beta));
         self.scores().forward(&mut alpha);
         self.scores().backward(&mut beta);
-        self.log_z = log_sum_exp(alpha[alpha.len() - self.n_labels..].iter().copied());
-        (self.alpha, self.beta) = (alpha, beta);
+        let log_z = log_sum_exp(alpha[alpha.len() - self.n_labels..].iter().copied());
+        (self.log_alpha, self.log_beta) = (alpha, beta);
+        log_z
     }
 }

@@ -1,7 +1,6 @@
 //! Forward-backward in log space and double precision.
 //!
-//! Slow and safe: for the rare sentence whose states underflow in probability
-//! space, and for lattices, in which sequences may be forbidden (scores of −∞).
+//! Slow and safe: for the rare sentence whose states underflow in probability space.
 //! Rabiner (1989), section III, with logarithms throughout.
 
 /// The scores of a sentence.
@@ -30,14 +29,33 @@ impl Scores<'_> {
         self.nodes.len() / self.width
     }
 
-    pub(super) fn edge(&self, token: usize, previous: usize, label: usize) -> f64 {
+    /// Returns the matrices of edges.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &[f32]> {
+        self.edges.chunks_exact(self.n_labels * self.n_labels)
+    }
+
+    /// Returns the number of the matrix of the edges into a token.
+    pub(super) fn matrix_into(&self, token: usize) -> usize {
+        if self.edges.len() == self.n_labels * self.n_labels { 0 } else { token }
+    }
+
+    /// Returns the scores of the edges into a token from one previous label to all.
+    pub(super) fn edge_row(&self, token: usize, previous: usize) -> &[f32] {
         let n = self.n_labels;
-        let matrix = token.min(self.edges.len() / (n * n) - 1);
-        f64::from(self.edges[(matrix * n + previous) * n + label])
+        &self.edges[(self.matrix_into(token) * n + previous) * n..][..n]
+    }
+
+    pub(super) fn edge(&self, token: usize, previous: usize, label: usize) -> f64 {
+        f64::from(self.edge_row(token, previous)[label])
+    }
+
+    /// Returns the scores of all labels of a token.
+    pub(super) fn node_row(&self, token: usize) -> &[f32] {
+        &self.nodes[token * self.width..][..self.n_labels]
     }
 
     pub(super) fn node(&self, token: usize, label: usize) -> f64 {
-        f64::from(self.nodes[token * self.width + label])
+        f64::from(self.node_row(token)[label])
     }
 
     /// Computes `T × Y` forward scores.

@@ -20,6 +20,7 @@ mod decode;
 mod explain;
 mod gradient;
 mod lattice;
+mod linear_space;
 mod log_space;
 mod n_best;
 mod pieces;

@@ -72,11 +72,16 @@ impl<'l> BestFirst<'l> {
         let (len, n) = (scores.len(), scores.n_labels);
         let mut best: Vec<f64> = (0..n).map(|label| scores.node(0, label)).collect();
         for i in 1..len {
-            for label in 0..n {
-                let candidates = (0..n).map(|p| best[(i - 1) * n + p] + scores.edge(i, p, label));
-                let largest = candidates.fold(f64::NEG_INFINITY, f64::max);
-                best.push(scores.node(i, label) + largest);
+            best.resize((i + 1) * n, f64::NEG_INFINITY);
+            let (before, row) = best.split_at_mut(i * n);
+            for (previous, &before) in before[(i - 1) * n..].iter().enumerate() {
+                for (best, &edge) in row.iter_mut().zip(scores.edge_row(i, previous)) {
+                    *best = best.max(before + f64::from(edge));
+                }
             }
+            row.iter_mut()
+                .zip(scores.node_row(i))
+                .for_each(|(best, &node)| *best += f64::from(node));
         }
         let mut search = Self { lattice, best, links: Vec::new(), heap: BinaryHeap::new() };
         for label in 0..n {
