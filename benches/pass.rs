@@ -65,7 +65,7 @@ impl Chunker {
 
 fn sgd() -> Sgd {
     let schedule = Schedule::Exponential { rate: 0.2, factor: 0.8 };
-    Sgd { schedule, l2: 0.5, averaging: Averaging::Off }
+    Sgd { schedule, l2: 0.5, ..Sgd::default() }
 }
 
 fn adf() -> Adf {

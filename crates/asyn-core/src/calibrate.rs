@@ -21,7 +21,7 @@ use crate::segment::{Lane, Segment};
 use crate::settings::Access;
 use crate::shared::SharedWeights;
 use crate::strategy::{Serial, Strategy};
-use crate::update::{Averaging, Sgd, Training, Update, Window};
+use crate::update::{Sgd, Training, Update, Window};
 use crate::worker::Worker;
 use crate::{Real, Schedule};
 
@@ -48,7 +48,7 @@ const MOST_TRIES: u32 = 20;
 /// use asyn_testing::{Logistic, separable_clicks};
 ///
 /// let (model, clicks) = (Logistic::new(40), separable_clicks(200, 40, 1));
-/// let guess = Sgd { schedule: Schedule::bottou(0.01, 1.0), l2: 1.0, averaging: Averaging::Off };
+/// let guess = Sgd { schedule: Schedule::bottou(0.01, 1.0), l2: 1.0, ..Sgd::default() };
 /// let rate = calibrate(&model, &clicks, &guess, 17)?;
 /// let sgd = Sgd { schedule: Schedule::bottou(rate, 1.0), ..guess };
 /// assert!(rate > 0.01);
@@ -114,7 +114,7 @@ impl<M: Model> Trial<'_, M> {
     /// Runs a pass over the sample and returns the objective, infinity where it is none.
     fn objective_after(&mut self, rate: Real) -> f64 {
         let schedule = Schedule::Constant { rate };
-        let sgd = Sgd { schedule, l2: self.l2, averaging: Averaging::Off };
+        let sgd = Sgd { schedule, l2: self.l2, ..Sgd::default() };
         let layout = self.model.layout();
         let n_examples = self.examples.len();
         let mut state = sgd.start(&Training {

@@ -86,7 +86,7 @@ fn a_snapshot_holds_what_the_model_listed_and_nothing_else() {
 
 fn updates() -> (Sgd, Sgd, Adf) {
     let schedule = Schedule::Exponential { rate: 0.2, factor: 0.8 };
-    let sgd = Sgd { schedule, l2: 0.5, averaging: Averaging::Off };
+    let sgd = Sgd { schedule, l2: 0.5, ..Sgd::default() };
     (sgd, Sgd { averaging: Averaging::FromPass(1), ..sgd }, Adf { l2: 0.5, ..Adf::default() })
 }
 
@@ -136,7 +136,7 @@ fn what_replicas_hold_reaches_the_shared_weights() {
     let schedule = Schedule::Constant { rate: 0.5 };
     let trainer = Trainer::builder()
         .strategy(AsynGrad)
-        .update(Sgd { schedule, l2: 0.0, averaging: Averaging::Off })
+        .update(Sgd { schedule, l2: 0.0, ..Sgd::default() })
         .threads(2)
         .passes(1)
         .write(Write::Cas)
@@ -163,7 +163,7 @@ fn sparse_writes_are_seeded_and_unbiased() {
     let train = |seed| {
         let schedule = Schedule::Constant { rate: 0.125 };
         let trainer = Trainer::builder()
-            .update(Sgd { schedule, l2: 0.0, averaging: Averaging::Off })
+            .update(Sgd { schedule, l2: 0.0, ..Sgd::default() })
             .passes(1)
             .seed(seed)
             .sparse_threshold(0.1)

@@ -47,7 +47,7 @@ fn nothing_is_lost<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) {
 
 fn sgd(l2: f32) -> Sgd {
     let schedule = Schedule::Constant { rate: 0.1 };
-    Sgd { schedule, l2, averaging: Averaging::FromPass(2) }
+    Sgd { schedule, l2, averaging: Averaging::FromPass(2), ..Sgd::default() }
 }
 
 fn adam() -> Adam {
@@ -97,11 +97,8 @@ fn contend(strategy: impl Strategy, cost: CostModel, write: Write) -> (Mass, f64
     let plane = Plane::new(4);
     let examples = vec![Slope { rows: vec![0, 1, 2, 3], slope: 1.0 }; 600];
     let simulated = Simulated::new(strategy, cost).unwrap();
-    let sgd = Sgd {
-        schedule: Schedule::Constant { rate: 1.0 / 64.0 },
-        l2: 0.0,
-        averaging: Averaging::Off,
-    };
+    let schedule = Schedule::Constant { rate: 1.0 / 64.0 };
+    let sgd = Sgd { schedule, l2: 0.0, ..Sgd::default() };
     let builder = Trainer::builder().strategy(&simulated).update(sgd).threads(4).passes(1);
     let trainer = builder.write(write).instruments(ALL_BLOCKS).build().unwrap();
     let mut weights = plane.filled(0.0);

@@ -4,12 +4,12 @@
 
 mod tasks;
 
-use asyn_core::{Averaging, Error, Model, Schedule, Sgd, Trainer, calibrate};
+use asyn_core::{Error, Model, Schedule, Sgd, Trainer, calibrate};
 use asyn_testing::{Logistic, separable_clicks};
 use tasks::{Plane, Slope};
 
 fn starting_at(rate: f32) -> Sgd {
-    Sgd { schedule: Schedule::Constant { rate }, l2: 1.0, averaging: Averaging::Off }
+    Sgd { schedule: Schedule::Constant { rate }, l2: 1.0, ..Sgd::default() }
 }
 
 #[test]

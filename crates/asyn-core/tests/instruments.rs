@@ -89,6 +89,7 @@ fn one_worker_sees_no_race_and_is_not_disturbed() {
         schedule: Schedule::Constant { rate: 0.2 },
         l2,
         averaging: Averaging::FromPass(1),
+        ..Sgd::default()
     };
     let builder = move || Trainer::builder().update(sgd(1.0));
     one_worker_sees_nothing(builder);
@@ -164,7 +165,7 @@ fn a_forced_schedule_is_reported_exactly() {
     let model = Logistic::new(40);
     let run = |read| {
         let schedule = Schedule::Constant { rate: 1.0 };
-        let sgd = Sgd { schedule, l2: 0.0, averaging: Averaging::Off };
+        let sgd = Sgd { schedule, l2: 0.0, ..Sgd::default() };
         let builder = Trainer::builder().strategy(Overtaken).update(sgd).threads(2).passes(1);
         let optimum = Some(vec![1.0; model.layout().len()].into());
         let builder = builder.optimum(optimum).read(read);

@@ -16,7 +16,12 @@ use tasks::bits;
 const N: usize = 200;
 
 fn sgd(averaging: Averaging) -> Sgd {
-    Sgd { schedule: Schedule::InverseTime { rate: 0.3, half_life: 2.0 }, l2: 0.5, averaging }
+    Sgd {
+        schedule: Schedule::InverseTime { rate: 0.3, half_life: 2.0 },
+        l2: 0.5,
+        averaging,
+        ..Sgd::default()
+    }
 }
 
 /// The ways of reading and writing that keep something from step to step.

@@ -2,7 +2,7 @@
 
 use asyn_core::simulate::{CostModel, Simulated, SimulationReport};
 use asyn_core::{
-    AsynGrad, Averaging, Batch, Gradient, Layout, Model, Real, Schedule, Serial, Sgd,
+    AsynGrad, Batch, Gradient, Layout, Model, Real, Schedule, Serial, Sgd,
     SharedWeights, Strategy, TensorId, Touched, Trainer, Worker,
 };
 use asyn_testing::{Logistic, separable_clicks};
@@ -65,7 +65,7 @@ fn descend(
     let mut weights = SharedWeights::zeroed(bowl.layout.len());
     weights.as_mut_slice().fill(1.0);
     let simulated = Simulated::new(AsynGrad, cost).unwrap();
-    let sgd = Sgd { schedule: Schedule::Constant { rate }, l2: 0.0, averaging: Averaging::Off };
+    let sgd = Sgd { schedule: Schedule::Constant { rate }, l2: 0.0, ..Sgd::default() };
     let trainer = Trainer::builder().strategy(&simulated).update(sgd).threads(workers).passes(1);
     let trainer = trainer.build().unwrap();
     trainer.fit(&bowl, &vec![(); steps], &mut weights, &mut ()).unwrap();

@@ -200,7 +200,7 @@ fn the_minimum_of_a_model_is_that_of_newton_in_f64() {
 
     // The same l2 means the same objective for SGD.
     let schedule = Schedule::InverseTime { rate: 0.1, half_life: 2.0 };
-    let update = Sgd { schedule, l2: 1.0, averaging: Averaging::FromPass(20) };
+    let update = Sgd { schedule, l2: 1.0, averaging: Averaging::FromPass(20), ..Sgd::default() };
     let trainer = Trainer::builder().update(update).passes(60).build().unwrap();
     let mut weights = model.initial_weights(1);
     trainer.fit(&model, &clicks, &mut weights, &mut ()).unwrap();

@@ -86,7 +86,9 @@ fn settings_out_of_range_are_refused_by_name() {
 
 #[test]
 fn settings_of_sgd_out_of_range_are_refused_by_name() {
-    let sgd = |schedule, l2, averaging| Trainer::builder().update(Sgd { schedule, l2, averaging });
+    let sgd = |schedule, l2, averaging| {
+        Trainer::builder().update(Sgd { schedule, l2, averaging, ..Sgd::default() })
+    };
     let scheduled = |schedule| refused(sgd(schedule, 1.0, Averaging::Off));
     for rate in [0.0, -0.1, f32::NAN, f32::INFINITY] {
         assert_eq!(scheduled(Schedule::Constant { rate }), "rate");
@@ -155,7 +157,7 @@ fn a_huge_step_size_is_an_error_and_leaves_finite_weights() {
     let clicks = separable_clicks(200, 40, 1);
     let model = Logistic::new(40);
     let schedule = Schedule::Constant { rate: 1e30 };
-    let sgd = Sgd { schedule, l2: 1.0, averaging: Averaging::Off };
+    let sgd = Sgd { schedule, l2: 1.0, ..Sgd::default() };
     assert_eq!(diverges(&model, &clicks, sgd), Error::Diverged { pass: 1 });
     let averaged = Sgd { averaging: Averaging::FromPass(1), ..sgd };
     assert_eq!(diverges(&model, &clicks, averaged), Error::Diverged { pass: 1 });
@@ -169,7 +171,7 @@ fn a_last_step_that_leads_to_infinity_is_found_though_every_loss_was_finite() {
     // The weight is read once, before the step that makes it infinite.
     let slopes = [Slope { rows: vec![0], slope: 1e20 }];
     let schedule = Schedule::Constant { rate: 1e20 };
-    let sgd = Sgd { schedule, l2: 0.0, averaging: Averaging::Off };
+    let sgd = Sgd { schedule, l2: 0.0, ..Sgd::default() };
     let mut weights = model.initial_weights(1);
     let trainer = Trainer::builder().update(sgd).passes(1).build().unwrap();
     let outcome = trainer.fit(&model, &slopes, &mut weights, &mut ());

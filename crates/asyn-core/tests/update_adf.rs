@@ -7,7 +7,7 @@ mod tasks;
 use std::ops::ControlFlow;
 
 use asyn_core::{
-    Adf, AdfCounting, Averaging, Event, Model, Schedule, Serial, Sgd, SharedWeights, Trainer,
+    Adf, AdfCounting, Event, L2Form, Model, Schedule, Serial, Sgd, SharedWeights, Trainer,
     TrainerBuilder, Update,
 };
 use asyn_testing::{Logistic, separable_clicks};
@@ -70,7 +70,15 @@ fn compare(update: impl Update, adf: Adf, counts_in_windows: bool) {
 
 #[test]
 fn step_sizes_follow_the_windowed_recurrence() {
-    let adf = Adf { rate: 0.1, alpha: 0.995, beta: 0.6, windows: 10, factor: 1.0, l2: 0.0 };
+    let adf = Adf {
+        rate: 0.1,
+        alpha: 0.995,
+        beta: 0.6,
+        windows: 10,
+        factor: 1.0,
+        l2: 0.0,
+        ..Adf::default()
+    };
     compare(adf, adf, false);
     let other = Adf { windows: 4, factor: 0.5, beta: 0.9, ..adf };
     compare(other, other, false);
@@ -109,30 +117,79 @@ fn counts_do_not_depend_on_segments_batches_or_skipped_writes() {
 }
 
 #[test]
-fn what_is_used_twice_in_an_example_counts_once() {
-    let twice: Vec<Slope> = (0..N).map(|_| Slope { rows: vec![0, 0, 1], slope: 1.0 }).collect();
+fn what_an_example_uses_twice_counts_once_and_moves_as_far_as_what_it_uses_once() {
+    // One example without row 1: rows that as many examples use share a mean.
+    let rows = |i: usize| if i == 0 { vec![0, 0] } else { vec![0, 0, 1] };
+    let twice: Vec<Slope> = (0..N).map(|i| Slope { rows: rows(i), slope: 1.0 }).collect();
     let model = Plane::new(2);
     let mut weights = model.filled(0.0);
     let adf = Adf { rate: 1.0, l2: 0.0, ..Adf::default() };
-    let trainer = Trainer::builder().update(AdfCounting(adf)).passes(1).build().unwrap();
-    trainer.fit(&model, &twice, &mut weights, &mut ()).unwrap();
-    let trained = model.weights(&weights);
-    assert_close(&trained[..1], &[2.0 * f64::from(trained[1])], 1e-6, "twice the steps");
+    let mut compare = |trainer: &dyn Fn(&mut SharedWeights)| {
+        weights.as_mut_slice().fill(0.0);
+        trainer(&mut weights);
+        let trained = model.weights(&weights);
+        assert!(trained[1] < -1.0);
+        assert_close(&trained[..1], &[f64::from(trained[1])], 0.05, "half steps, twice");
+    };
+    let counting = Trainer::builder().update(AdfCounting(adf)).passes(1).build().unwrap();
+    compare(&|weights| drop(counting.fit(&model, &twice, weights, &mut ()).unwrap()));
+    let closed = Trainer::builder().update(adf).passes(1).build().unwrap();
+    compare(&|weights| drop(closed.fit(&model, &twice, weights, &mut ()).unwrap()));
 }
 
 #[test]
-fn each_window_but_the_last_shrinks_every_row() {
+fn every_row_shrinks_between_windows_or_passes() {
     let flat_land: Vec<Slope> = slopes().into_iter().map(|s| Slope { slope: 0.0, ..s }).collect();
-    let adf = Adf { rate: 0.1, alpha: 1.0, beta: 0.5, windows: 2, factor: 1.0, l2: 2.0 };
+    let adf =
+        Adf { rate: 0.1, alpha: 1.0, beta: 0.5, windows: 2, factor: 1.0, l2: 2.0, l2_form: None };
+    let in_form = |form| Adf { l2_form: Some(form), ..adf };
     let model = Plane::new(ROWS);
-    let mut weights = model.filled(1.0);
-    let trainer = Trainer::builder().update(AdfCounting(adf)).passes(2).build().unwrap();
-    trainer.fit(&model, &flat_land, &mut weights, &mut ()).unwrap();
-    let trained = model.weights(&weights);
-    // Row 0 is used by every example, so its step size halves; that of row 3 stays.
-    let shrunk = |rates: [f64; 3]| rates.iter().map(|rate| 1.0 - rate * 2.0 / 2.0).product();
-    let expected = [shrunk([0.05, 0.025, 0.0125]), shrunk([0.1; 3])];
-    assert_close(&[trained[0], trained[3]], &expected, 1e-6, "after two passes");
+    // Row 0 is used by every example, so its step size halves after each window; that of row 3 stays.
+    let by_hand = |share: f64, rates: &[f64]| {
+        let shrunk = rates.iter().map(|rate| 1.0 - rate * 2.0 * share);
+        shrunk.product::<f64>()
+    };
+    let by_window = [by_hand(0.5, &[0.05, 0.025, 0.0125]), by_hand(0.5, &[0.1; 3])];
+    let by_pass = [by_hand(1.0, &[0.025]), by_hand(1.0, &[0.1])];
+    let check = |trained: Vec<f32>, expected: &[f64], what: &str| {
+        assert_close(&[trained[0], trained[3]], expected, 1e-6, what);
+    };
+    let flat = |update: &dyn Fn(&mut SharedWeights)| {
+        let mut weights = model.filled(1.0);
+        update(&mut weights);
+        model.weights(&weights)
+    };
+    let run = |adf: Adf, segment: usize| {
+        let trainer =
+            Trainer::builder().update(adf).passes(2).segment_len(segment).build().unwrap();
+        flat(&|weights| drop(trainer.fit(&model, &flat_land, weights, &mut ()).unwrap()))
+    };
+    let run_counting = |adf: Adf| {
+        let trainer = Trainer::builder().update(AdfCounting(adf)).passes(2).build().unwrap();
+        flat(&|weights| drop(trainer.fit(&model, &flat_land, weights, &mut ()).unwrap()))
+    };
+    check(run_counting(adf), &by_window, "counting");
+    check(run_counting(in_form(L2Form::PerPass)), &by_pass, "counting, per pass");
+    for segment in [1, 7, 1000] {
+        check(run(in_form(L2Form::PerWindow), segment), &by_window, "per window");
+        check(run(in_form(L2Form::PerPass), segment), &by_pass, "per pass");
+    }
+}
+
+#[test]
+fn forms_of_l2_that_a_rule_does_not_have_are_refused() {
+    let error = |error: asyn_core::Error| error.to_string();
+    let exact = Adf { l2_form: Some(L2Form::Exact), ..Adf::default() };
+    let said = error(Trainer::builder().update(exact).build().err().unwrap());
+    assert!(said.contains("form of l2") && said.contains("on touch"), "{said}");
+    let on_touch = AdfCounting(Adf { l2_form: Some(L2Form::OnTouch), ..Adf::default() });
+    let said = error(Trainer::builder().update(on_touch).build().err().unwrap());
+    assert!(said.contains("per window"), "{said}");
+    let by_window = Sgd { l2_form: Some(L2Form::PerWindow), ..Sgd::default() };
+    let said = error(Trainer::builder().update(by_window).build().err().unwrap());
+    assert!(said.contains("per pass"), "{said}");
+    let too_much = Sgd { l2_form: Some(L2Form::PerPass), l2: 10.0, ..Sgd::default() };
+    assert!(Trainer::builder().update(too_much).build().is_err());
 }
 
 fn train(update: impl Update, clicks: &[asyn_testing::Click]) -> SharedWeights {
@@ -150,9 +207,17 @@ fn assert_alike(adf: &SharedWeights, sgd: &SharedWeights) {
 
 #[test]
 fn without_decay_it_is_sgd_with_a_constant_step() {
-    let flat = Adf { rate: 0.1, alpha: 1.0, beta: 1.0, windows: 10, factor: 1.0, l2: 0.0 };
+    let flat = Adf {
+        rate: 0.1,
+        alpha: 1.0,
+        beta: 1.0,
+        windows: 10,
+        factor: 1.0,
+        l2: 0.0,
+        ..Adf::default()
+    };
     let schedule = Schedule::Constant { rate: 0.1 };
-    let sgd = Sgd { schedule, l2: 0.0, averaging: Averaging::Off };
+    let sgd = Sgd { schedule, l2: 0.0, ..Sgd::default() };
     let clicks = separable_clicks(500, 40, 8);
     assert_alike(&train(flat, &clicks), &train(sgd, &clicks));
 
@@ -166,7 +231,7 @@ fn without_decay_it_is_sgd_with_a_constant_step() {
 fn a_used_row_shrinks_in_a_pass_as_much_as_in_exact_sgd() {
     let flat_land: Vec<Slope> = slopes().into_iter().map(|s| Slope { slope: 0.0, ..s }).collect();
     let (rate, l2) = (0.1, 1.5);
-    let adf = Adf { rate, alpha: 1.0, beta: 1.0, windows: 10, factor: 1.0, l2 };
+    let adf = Adf { rate, alpha: 1.0, beta: 1.0, windows: 10, factor: 1.0, l2, ..Adf::default() };
     let model = Plane::new(ROWS);
     let mut weights = model.filled(1.0);
     let trainer = Trainer::builder().update(adf).passes(1).build().unwrap();

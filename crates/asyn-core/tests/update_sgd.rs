@@ -4,7 +4,7 @@
 
 mod tasks;
 
-use asyn_core::{Averaging, Model, Real, Schedule, Sgd, SharedWeights, Trainer};
+use asyn_core::{Averaging, L2Form, Model, Real, Schedule, Sgd, SharedWeights, Trainer};
 use asyn_testing::{Click, Logistic, separable_clicks};
 use tasks::{Noted, assert_close, trace};
 
@@ -80,10 +80,16 @@ fn compare(sgd: Sgd, accumulate: usize, tolerance: f64) {
                 let time = f64::from(pass) + done as f64 / 1000.0;
                 let rate = f64::from(sgd.schedule.rate(time));
                 // The step size changes within a step of several examples, the shrinkage with it.
-                let shrink: f64 = (0..ids.len())
-                    .map(|i| f64::from(sgd.schedule.rate(time + i as f64 / 1000.0)))
-                    .map(|rate| 1.0 - rate * f64::from(sgd.l2) / 1000.0)
-                    .product();
+                let keep = |i: usize| {
+                    let rate = f64::from(sgd.schedule.rate(time + i as f64 / 1000.0));
+                    let is_last = done + i + 1 == 1000;
+                    let share = match sgd.l2_form {
+                        Some(L2Form::PerPass) => f64::from(u8::from(is_last)),
+                        _ => 1.0 / 1000.0,
+                    };
+                    1.0 - rate * f64::from(sgd.l2) * share
+                };
+                let shrink: f64 = (0..ids.len()).map(keep).product();
                 let batch: Vec<&Click> = ids.iter().map(|&id| &clicks[id as usize]).collect();
                 dense.step(&batch, rate, shrink);
                 if averages {
@@ -98,7 +104,12 @@ fn compare(sgd: Sgd, accumulate: usize, tolerance: f64) {
 }
 
 fn sgd(l2: Real, averaging: Averaging) -> Sgd {
-    Sgd { schedule: Schedule::Exponential { rate: 0.2, factor: 0.8 }, l2, averaging }
+    Sgd {
+        schedule: Schedule::Exponential { rate: 0.2, factor: 0.8 },
+        l2,
+        averaging,
+        ..Sgd::default()
+    }
 }
 
 #[test]
@@ -111,6 +122,14 @@ fn a_tabulated_scale_is_dense_sgd_with_l2() {
         1,
         1e-5,
     );
+}
+
+#[test]
+fn per_pass_all_weights_shrink_in_its_last_step() {
+    let per_pass = Some(L2Form::PerPass);
+    compare(Sgd { l2_form: per_pass, ..sgd(1.0, Averaging::Off) }, 1, 1e-5);
+    compare(Sgd { l2_form: per_pass, ..sgd(2.0, Averaging::Off) }, 7, 1e-5);
+    compare(Sgd { l2_form: per_pass, ..sgd(1.0, Averaging::FromPass(2)) }, 1, 1e-5);
 }
 
 #[test]

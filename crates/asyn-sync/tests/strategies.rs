@@ -65,7 +65,7 @@ fn bits(weights: &SharedWeights) -> Vec<u32> {
 
 fn sgd() -> Sgd {
     let schedule = Schedule::Exponential { rate: 0.3, factor: 0.8 };
-    Sgd { schedule, l2: 0.5, averaging: Averaging::Off }
+    Sgd { schedule, l2: 0.5, ..Sgd::default() }
 }
 
 fn accuracy(weights: &SharedWeights, clicks: &[Click]) -> f64 {

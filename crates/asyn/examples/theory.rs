@@ -278,7 +278,7 @@ fn follow(
     let best = optimum.weights.iter().map(|&weight| weight as f32).collect();
     let schedule = Schedule::Exponential { rate: args.rate, factor: 0.8 };
     let builder = Trainer::builder()
-        .update(Sgd { schedule, l2: args.l2, averaging: Averaging::Off })
+        .update(Sgd { schedule, l2: args.l2, ..Sgd::default() })
         .threads(args.threads)
         .passes(args.passes)
         .instruments(Instruments {

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::choice::{
-    Delay, InstrumentsChoice, ReadChoice, Replication, SamplingChoice, ScheduleChoice,
-    ScorerChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
+    Delay, InstrumentsChoice, L2FormChoice, ReadChoice, Replication, SamplingChoice,
+    ScheduleChoice, ScorerChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::convert::ConvertArgs;
 use crate::format::{Fields, FormatChoice, SchemeChoice, ValidChoice};
@@ -144,6 +144,9 @@ pub(crate) struct CrfArgs {
     /// Strength of the regularisation, λ of λ/2 ‖w‖².
     #[arg(long, value_name = "X", value_parser = not_negative)]
     pub(crate) l2: Option<f64>,
+    /// When it shrinks the weights [default: the first that the update rule has].
+    #[arg(long, value_enum)]
+    l2_form: Option<L2FormChoice>,
     /// Seed of all randomness.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,

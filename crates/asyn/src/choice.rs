@@ -41,6 +41,31 @@ pub(crate) enum UpdateChoice {
     Lbfgs,
 }
 
+/// When L2 shrinks the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum L2FormChoice {
+    /// All of them in every step.
+    Exact,
+    /// Those of an attribute where it is used, by its share of the pass.
+    OnTouch,
+    /// All of them after each window of a pass.
+    PerWindow,
+    /// All of them after each pass.
+    PerPass,
+}
+
+impl fmt::Display for L2FormChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "exact",
+            Self::OnTouch => "on-touch",
+            Self::PerWindow => "per-window",
+            Self::PerPass => "per-pass",
+        })
+    }
+}
+
 /// How a step size falls over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

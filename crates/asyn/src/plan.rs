@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
 use asyn::core::theory::{Lbfgs, Minimum, Stop};
 use asyn::core::{
-    Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Instruments, Outcome, Read,
-    Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
+    Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Instruments, L2Form, Outcome,
+    Read, Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
 };
 use asyn::data::{
     Corpus, Encoded, Encoder, Error, Format, FormatOptions, Scheme, Template, VocabularyOptions,
@@ -21,8 +21,8 @@ use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
 use asyn::{HeldOut, Tagger};
 
 use crate::choice::{
-    Delay, InstrumentsChoice, ReadChoice, SamplingChoice, ScheduleChoice, StrategyChoice,
-    UpdateChoice, WriteChoice,
+    Delay, InstrumentsChoice, L2FormChoice, ReadChoice, SamplingChoice, ScheduleChoice,
+    StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::failure::Failure;
 use crate::format::{format_of, options_of};
@@ -435,7 +435,7 @@ fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {
             Schedule::InverseTime { rate, half_life: real(settings.half_life) }
         }
     };
-    Sgd { schedule, l2: real(settings.l2), averaging }
+    Sgd { schedule, l2: real(settings.l2), averaging, l2_form: l2_form(settings) }
 }
 
 /// Makes the update rule ADF of the settings.
@@ -447,7 +447,17 @@ pub(crate) fn adf(settings: &Settings) -> Adf {
         windows: settings.windows,
         factor: real(settings.decay),
         l2: real(settings.l2),
+        l2_form: l2_form(settings),
     }
+}
+
+fn l2_form(settings: &Settings) -> Option<L2Form> {
+    settings.l2_form.map(|form| match form {
+        L2FormChoice::Exact => L2Form::Exact,
+        L2FormChoice::OnTouch => L2Form::OnTouch,
+        L2FormChoice::PerWindow => L2Form::PerWindow,
+        L2FormChoice::PerPass => L2Form::PerPass,
+    })
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "settings need no more than f32")]

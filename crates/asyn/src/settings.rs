@@ -17,8 +17,8 @@ use toml::{Table, Value};
 
 use crate::args::CrfArgs;
 use crate::choice::{
-    Delay, InstrumentsChoice, ReadChoice, Replication, SamplingChoice, ScheduleChoice,
-    SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
+    Delay, InstrumentsChoice, L2FormChoice, ReadChoice, Replication, SamplingChoice,
+    ScheduleChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::defaults;
 use crate::failure::Failure;
@@ -84,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) update: UpdateChoice,
     pub(crate) l2: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) l2_form: Option<L2FormChoice>,
     /// Filled in by the update rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<f64>,
@@ -144,6 +146,7 @@ impl Default for Settings {
             seed: defaults::SEED,
             update: UpdateChoice::Adf,
             l2: defaults::L2,
+            l2_form: None,
             rate: None,
             schedule: ScheduleChoice::Exponential,
             decay: defaults::DECAY,
@@ -202,6 +205,7 @@ impl Settings {
         }
         settings.check_strategy()?;
         settings.check_batch()?;
+        settings.check_l2_form()?;
         settings.check_simulation()?;
         settings.fill();
         Ok(settings)
@@ -232,6 +236,26 @@ impl Settings {
             _ => return Ok(()),
         };
         Err(Failure::Usage(format!("--update lbfgs {problem}")))
+    }
+
+    /// Refuses a form of L2 that the update rule does not have.
+    fn check_l2_form(&self) -> Result<(), Failure> {
+        use L2FormChoice::{Exact, OnTouch, PerPass, PerWindow};
+        let (rule, forms): (_, &[L2FormChoice]) = match self.update {
+            UpdateChoice::Adf => ("adf", &[OnTouch, PerWindow, PerPass]),
+            UpdateChoice::AdfCounting => ("adf-counting", &[PerWindow, PerPass]),
+            UpdateChoice::Sgd => ("sgd", &[Exact, PerPass]),
+            UpdateChoice::Asgd => ("asgd", &[Exact, PerPass]),
+            UpdateChoice::Lbfgs => ("lbfgs", &[Exact]),
+        };
+        match self.l2_form {
+            Some(form) if !forms.contains(&form) => {
+                let has: Vec<String> = forms.iter().map(ToString::to_string).collect();
+                let has = has.join(", ");
+                Err(Failure::Usage(format!("--l2-form {form}: --update {rule} has {has}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_simulation(&self) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use crate::replica::Replicas;
 use crate::schedule::Schedule;
 use crate::settings::{Access, Sampling};
 use crate::strategy::{Serial, Strategy};
-use crate::update::{Averaging, Sgd, Update};
+use crate::update::{Sgd, Update};
 use crate::worker::{Read, Write};
 
 /// Collects the settings of a [`Trainer`].
@@ -40,7 +40,7 @@ impl Trainer {
         let schedule = Schedule::Exponential { rate: 0.1, factor: 0.9 };
         TrainerBuilder {
             strategy: Serial,
-            update: Sgd { schedule, l2: 1.0, averaging: Averaging::Off },
+            update: Sgd { schedule, l2: 1.0, ..Sgd::default() },
             threads: 1,
             passes: 10,
             seed: 1,

@@ -16,21 +16,31 @@
 //! *frequency classes* holds all of them, and nothing is counted or swept while
 //! workers run.
 //!
+//! # Blocks that an example uses several times
+//!
+//! The gradient of an example is a sum over its uses of a block: an attribute that every token of a
+//! sentence of thirty has would be moved thirty times as far as one that a single token has. The
+//! step size of a block is therefore divided by how often an example that uses it does so, in the
+//! mean over the training set. In the source, whose templates have no such attributes, it
+//! is not.
+//!
 //! # Regularisation on touch
 //!
 //! L2 for the objective `Σ ℓ + λ/2 ‖w‖²` multiplies a block by `1 − γ λ/n` at each of
 //! its `n` uses in a pass, rather than by `1 − γ λ/m` in each of `m` steps: the same
 //! shrinkage a pass in expectation, written only where the gradient is written.
-//! `n` is the mean over the blocks of a class.
+//! `n` is the mean over the blocks of a class. The other forms of L2 that there are for ADF sweep
+//! over all weights between two windows or passes, with the new step sizes.
 
+use super::l2::{check_form, in_words, shrink_blocks};
 use super::{
-    Frequencies, Step, Training, Update, Window, check_factor, check_l2, check_positive,
+    Frequencies, L2Form, Step, Training, Update, Window, check_factor, check_l2, check_positive,
     check_setting,
 };
 use crate::Real;
 use crate::error::Result;
 use crate::gradient::Gradient;
-use crate::layout::TensorId;
+use crate::layout::{Layout, TensorId};
 use crate::shared::SharedWeights;
 use crate::worker::Worker;
 
@@ -56,12 +66,22 @@ pub struct Adf {
     pub factor: Real,
     /// λ of the objective `Σ ℓ + λ/2 ‖w‖²`.
     pub l2: Real,
+    /// When L2 shrinks the weights: on touch if nothing else is asked for, per window or per pass.
+    pub l2_form: Option<L2Form>,
 }
 
 /// The values of the source (ACL 2012, section 5.2), with λ = 1.
 impl Default for Adf {
     fn default() -> Self {
-        Self { rate: 0.1, alpha: 0.995, beta: 0.6, windows: 10, factor: 1.0, l2: 1.0 }
+        Self {
+            rate: 0.1,
+            alpha: 0.995,
+            beta: 0.6,
+            windows: 10,
+            factor: 1.0,
+            l2: 1.0,
+            l2_form: None,
+        }
     }
 }
 
@@ -71,7 +91,7 @@ pub struct AdfState {
     n_examples: u64,
     /// The frequency class of each block of row tensors, by number of the block.
     class_of: Vec<u16>,
-    first_blocks: Vec<usize>,
+    layout: Layout,
     classes: Vec<Class>,
     /// The step sizes of the current segment, by window and class.
     rates: Vec<Rate>,
@@ -85,6 +105,8 @@ struct Class {
     share: f64,
     /// How often a block is used in a pass, on average.
     uses: f64,
+    /// By what step sizes are divided: how often an example that uses a block does so, on average.
+    uses_an_example: f64,
 }
 
 /// A step size, and the shrinkage that goes with it.
@@ -115,10 +137,33 @@ impl Adf {
         let (alpha, beta) = (f64::from(self.alpha), f64::from(self.beta));
         let eta = alpha - class.share.min(1.0) * (alpha - beta);
         let pass = window / u64::from(self.windows);
-        let rate = f64::from(self.rate)
+        let rate = f64::from(self.rate) / class.uses_an_example
             * eta.powf(window as f64)
             * f64::from(self.factor).powf(pass as f64);
-        Rate { rate: rate as Real, shrink: (rate * f64::from(self.l2) / class.uses) as Real }
+        let shrink = match self.form() {
+            L2Form::OnTouch => rate * f64::from(self.l2) / class.uses,
+            _ => 0.0,
+        };
+        Rate { rate: rate as Real, shrink: shrink as Real }
+    }
+
+    fn form(&self) -> L2Form {
+        self.l2_form.unwrap_or(L2Form::OnTouch)
+    }
+
+    /// Returns in how large a part of a pass L2 was put off until now, `ticket`.
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    fn share_put_off(&self, ticket: u64, n_examples: u64) -> f64 {
+        let Some(last) = ticket.checked_sub(1) else { return 0.0 };
+        let is_new = self.window_start(self.window(ticket, n_examples), n_examples) == ticket;
+        match self.form() {
+            L2Form::PerWindow if is_new => {
+                let start = self.window_start(self.window(last, n_examples), n_examples);
+                (ticket - start) as f64 / n_examples as f64
+            }
+            L2Form::PerPass if ticket.is_multiple_of(n_examples) => 1.0,
+            _ => 0.0,
+        }
     }
 }
 
@@ -133,7 +178,7 @@ impl AdfState {
 
     #[inline]
     fn classes_of(&self, tensor: TensorId) -> &[u16] {
-        &self.class_of[self.first_blocks[tensor.index()]..]
+        &self.class_of[self.layout.tensor(tensor).first_block..]
     }
 }
 
@@ -170,9 +215,13 @@ fn classify(frequencies: &Frequencies, n_examples: usize) -> (Vec<u16>, Vec<Clas
         .iter()
         .zip(&sums)
         .take(usize::from(u16::MAX) + 1)
-        .map(|(&examples, &(uses, blocks))| Class {
-            share: examples as f64 / n_examples as f64,
-            uses: (uses as f64 / blocks.max(1) as f64).max(1.0),
+        .map(|(&examples, &(uses, blocks))| {
+            let uses = (uses as f64 / blocks.max(1) as f64).max(1.0);
+            Class {
+                share: examples as f64 / n_examples as f64,
+                uses,
+                uses_an_example: uses / examples.max(1) as f64,
+            }
         })
         .collect();
     (class_of, classes)
@@ -231,8 +280,13 @@ impl Update for Adf {
 
     fn describe(&self) -> String {
         format!(
-            "adf with step {} x {} a pass, beta {}, {} windows a pass, l2 {}",
-            self.rate, self.factor, self.beta, self.windows, self.l2
+            "adf with step {} x {} a pass, beta {}, {} windows a pass, l2 {}{}",
+            self.rate,
+            self.factor,
+            self.beta,
+            self.windows,
+            self.l2,
+            in_words(self.l2_form)
         )
     }
 
@@ -243,6 +297,8 @@ impl Update for Adf {
         check_factor("beta", self.beta)?;
         check_setting("windows", "at least 1", self.windows as Real, self.windows > 0)?;
         check_factor("factor", self.factor)?;
+        let forms = [L2Form::OnTouch, L2Form::PerWindow, L2Form::PerPass];
+        check_form(self.form(), &forms, "on touch, per window or per pass for adf")?;
         check_l2(self.l2)
     }
 
@@ -256,14 +312,25 @@ impl Update for Adf {
         AdfState {
             n_examples: training.n_examples as u64,
             class_of,
-            first_blocks: training.layout.tensors().iter().map(|t| t.first_block).collect(),
+            layout: training.layout.clone(),
             classes,
             rates: Vec::new(),
             first_window: 0,
         }
     }
 
-    fn between(&self, state: &mut AdfState, window: &Window, _weights: &mut SharedWeights) {
+    fn window_end(&self, state: &AdfState, ticket: u64) -> u64 {
+        match self.form() {
+            L2Form::PerWindow => {
+                let window = self.window(ticket, state.n_examples);
+                self.window_start(window + 1, state.n_examples)
+            }
+            _ => u64::MAX,
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]
+    fn between(&self, state: &mut AdfState, window: &Window, weights: &mut SharedWeights) {
         let end = window.first_ticket + window.n_examples as u64;
         let first = self.window(window.first_ticket, state.n_examples);
         let last = self.window(end.saturating_sub(1).max(window.first_ticket), state.n_examples);
@@ -271,6 +338,13 @@ impl Update for Adf {
         state.rates.clear();
         for window in first..=last {
             state.rates.extend(state.classes.iter().map(|class| self.rate(class, window)));
+        }
+        let share = self.share_put_off(window.first_ticket, state.n_examples);
+        let shrink = (f64::from(self.l2) * share) as Real;
+        if shrink > 0.0 {
+            let rates = state.rates(first);
+            let rate_of = |block: usize| rates[usize::from(state.class_of[block])].rate;
+            shrink_blocks(&state.layout, weights, |block| rate_of(block) * shrink);
         }
     }
 

@@ -8,7 +8,9 @@
 //! ```
 //!
 //! and `v` starts again at 0. [`Adf`] takes the mean share of the training set for `u` instead.
-//! The two differ where a block is used unevenly over time, and by chance for rare blocks.
+//! The two differ where a block is used unevenly over time, and by chance for rare blocks. What
+//! the step size of a block starts at is the same: it is divided by how often an example that uses
+//! the block does so.
 //!
 //! Workers count without a lock, so that of two counts at once one may be lost. The end of a
 //! window is a quiet point, at which one thread changes all step sizes.
@@ -16,14 +18,16 @@
 //! # Regularisation by windows
 //!
 //! L2 for the objective `Σ ℓ + λ/2 ‖w‖²` multiplies every block by `1 − γ λ q/m` at the end of
-//! each window but the last one of the run, with its new step size, as the authors' toolkit does.
+//! each window but the last one of the run, with its new step size, as the authors' toolkit does;
+//! or by `1 − γ λ` at the end of each pass but the last one, with [`L2Form::PerPass`].
 
 use super::adf::{Rate, apply_rates};
-use super::{Adf, Step, Training, Update, Window};
+use super::l2::{check_form, shrink_blocks};
+use super::{Adf, L2Form, Step, Training, Update, Window};
 use crate::Real;
 use crate::error::Result;
 use crate::gradient::Gradient;
-use crate::layout::{Layout, Shape, TensorId};
+use crate::layout::{Layout, TensorId};
 use crate::shared::SharedWeights;
 use crate::touched::Touched;
 use crate::worker::Worker;
@@ -61,6 +65,10 @@ impl AdfCountingState {
 }
 
 impl AdfCounting {
+    fn form(&self) -> L2Form {
+        self.0.l2_form.unwrap_or(L2Form::PerWindow)
+    }
+
     /// Ends the running window and all before `window`, of which those between saw no example.
     #[allow(clippy::cast_possible_truncation, reason = "step sizes and weights are f32")]
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
@@ -81,25 +89,13 @@ impl AdfCounting {
         }
         state.last.as_mut_slice().fill(0.0);
         state.window = window;
-        if adf.l2 > 0.0 {
-            let shrink = (f64::from(adf.l2) * q / n_examples as f64) as Real;
-            shrink_blocks(&state.layout, &state.rates, shrink, weights);
-        }
-    }
-}
-
-/// Multiplies each block by 1 less its step size times `shrink`.
-fn shrink_blocks(layout: &Layout, rates: &[Real], shrink: Real, weights: &mut SharedWeights) {
-    let weights = weights.as_mut_slice();
-    for tensor in layout.tensors() {
-        let block_len = match tensor.shape {
-            Shape::Rows { stride, .. } => stride,
-            Shape::Dense { .. } | Shape::Panels { .. } => tensor.stored_len(),
+        let share = match self.form() {
+            L2Form::PerPass => passes as f64,
+            _ => q / n_examples as f64,
         };
-        let blocks = weights[tensor.start..][..tensor.stored_len()].chunks_exact_mut(block_len);
-        for (block, rate) in blocks.zip(&rates[tensor.first_block..]) {
-            let keep = (1.0 - rate * shrink).max(0.0);
-            block.iter_mut().for_each(|weight| *weight *= keep);
+        let shrink = (f64::from(adf.l2) * share) as Real;
+        if shrink > 0.0 {
+            shrink_blocks(&state.layout, weights, |block| state.rates[block] * shrink);
         }
     }
 }
@@ -116,16 +112,23 @@ impl Update for AdfCounting {
     }
 
     fn check(&self) -> Result<()> {
+        let forms = [L2Form::PerWindow, L2Form::PerPass];
+        check_form(self.form(), &forms, "per window or per pass for adf-counting")?;
         self.0.check()
+    }
+
+    fn needs_frequencies(&self) -> bool {
+        true
     }
 
     fn start(&self, training: &Training<'_>) -> AdfCountingState {
         let n_blocks = training.layout.n_blocks();
+        let frequencies = training.frequencies.as_ref().expect("the trainer counts on request");
         AdfCountingState {
             layout: training.layout.clone(),
             n_examples: training.n_examples as u64,
             window: 0,
-            rates: vec![self.0.rate; n_blocks],
+            rates: frequencies.uses_an_example().map(|uses| self.0.rate / uses).collect(),
             counts: SharedWeights::zeroed(n_blocks),
             last: SharedWeights::zeroed(n_blocks),
         }

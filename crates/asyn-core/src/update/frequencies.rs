@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::panic::resume_unwind;
 use std::thread;
 
+use crate::Real;
 use crate::batch::Batch;
 use crate::model::Model;
 use crate::touched::Touched;
@@ -27,6 +28,14 @@ struct Count {
 }
 
 impl Frequencies {
+    /// Returns for each block how often an example that uses it does so, on average; 1 where none
+    /// does.
+    #[allow(clippy::cast_precision_loss, reason = "a ratio needs no more than f32")]
+    pub(crate) fn uses_an_example(&self) -> impl Iterator<Item = Real> + '_ {
+        let ratio = |(&uses, &examples): (&u32, &u32)| uses as Real / examples.max(1) as Real;
+        self.uses.iter().zip(&self.examples).map(ratio).map(|ratio| ratio.max(1.0))
+    }
+
     /// Counts by asking the model what each example touches, on `n_threads` threads.
     pub(crate) fn count<M: Model>(model: &M, examples: &[M::Example], n_threads: usize) -> Self {
         let n_examples = u32::try_from(examples.len()).expect("example ids are u32");

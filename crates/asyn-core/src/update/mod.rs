@@ -15,12 +15,14 @@ mod adam;
 mod adf;
 mod adf_counting;
 mod frequencies;
+mod l2;
 mod sgd;
 
 pub use adam::{Adam, AdamState, Moments};
 pub use adf::{Adf, AdfState};
 pub use adf_counting::{AdfCounting, AdfCountingState};
 pub use frequencies::Frequencies;
+pub use l2::L2Form;
 pub use sgd::{Averaging, Sgd, SgdState};
 
 use crate::Real;

@@ -11,6 +11,9 @@
 //! a step only adds `−γ/s ∇ℓᵢ` to the rows it touches (Bottou, "Stochastic Gradient
 //! Descent Tricks", 2012, section 5.1).
 //!
+//! With [`L2Form::PerPass`] the scale changes only in the last step of each pass, by `1 − γ λ`, as in
+//! the plain SGD of the toolkit of Sun, Wang and Li (ACL 2012).
+//!
 //! # Averaging
 //!
 //! Averaged SGD returns the mean of all iterates from some pass on (Polyak and
@@ -26,7 +29,8 @@
 //! again at 1. The sum of iterates so far, `S v − u`, must not change, so at the same time
 //! `u ← u − S v` and `S ← 0`.
 
-use super::{Step, Training, Update, Window, check_l2, check_setting};
+use super::l2::{check_form, in_words};
+use super::{L2Form, Step, Training, Update, Window, check_l2, check_setting};
 use crate::Real;
 use crate::error::Result;
 use crate::gradient::Gradient;
@@ -43,7 +47,7 @@ const LEAST_SCALE: f64 = 1e-3;
 /// use asyn_core::{Averaging, Schedule, Sgd, Trainer};
 ///
 /// let averaging = Averaging::FromPass(3);
-/// let update = Sgd { schedule: Schedule::Constant { rate: 0.1 }, l2: 1.0, averaging };
+/// let update = Sgd { averaging, ..Sgd::default() };
 /// assert!(Trainer::builder().update(update).passes(5).build().is_ok());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,7 +65,7 @@ pub enum Averaging {
 /// use asyn_core::{Averaging, Schedule, Sgd};
 ///
 /// let schedule = Schedule::Exponential { rate: 0.2, factor: 0.7 };
-/// let sgd = Sgd { schedule, l2: 1.0, averaging: Averaging::Off };
+/// let sgd = Sgd { schedule, averaging: Averaging::FromPass(3), ..Sgd::default() };
 /// # let _ = sgd;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,6 +76,16 @@ pub struct Sgd {
     pub l2: Real,
     /// Whether the iterates are averaged.
     pub averaging: Averaging,
+    /// When L2 shrinks the weights: exactly if nothing else is asked for, or per pass.
+    pub l2_form: Option<L2Form>,
+}
+
+/// A constant step of 0.1 with λ = 1, and no averaging.
+impl Default for Sgd {
+    fn default() -> Self {
+        let schedule = Schedule::Constant { rate: 0.1 };
+        Self { schedule, l2: 1.0, averaging: Averaging::Off, l2_form: None }
+    }
 }
 
 /// What [`Sgd`] keeps during a run.
@@ -124,6 +138,20 @@ impl Sgd {
         self.schedule.rate(ticket as f64 / n_examples as f64)
     }
 
+    fn form(&self) -> L2Form {
+        self.l2_form.unwrap_or(L2Form::Exact)
+    }
+
+    /// Returns the factor on all weights in a step.
+    fn keep(&self, rate: Real, ticket: u64, n_examples: u64) -> f64 {
+        let shrink = f64::from(rate) * f64::from(self.l2);
+        match self.form() {
+            L2Form::PerPass if (ticket + 1).is_multiple_of(n_examples) => 1.0 - shrink,
+            L2Form::PerPass => 1.0,
+            _ => 1.0 - shrink / n_examples as f64,
+        }
+    }
+
     fn averages(&self, ticket: u64, n_examples: u64) -> bool {
         match self.averaging {
             Averaging::Off => false,
@@ -147,7 +175,8 @@ impl Update for Sgd {
             Averaging::Off => String::new(),
             Averaging::FromPass(pass) => format!(", averaged from pass {pass}"),
         };
-        format!("{} with step {}, l2 {}{averaging}", self.name(), self.schedule, self.l2)
+        let form = in_words(self.l2_form);
+        format!("{} with step {}, l2 {}{form}{averaging}", self.name(), self.schedule, self.l2)
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a count that is shown when it is 0")]
@@ -156,7 +185,12 @@ impl Update for Sgd {
         if let Averaging::FromPass(pass) = self.averaging {
             check_setting("first averaged pass", "at least 1", pass as Real, pass > 0)?;
         }
-        check_l2(self.l2)
+        check_l2(self.l2)?;
+        let forms = [L2Form::Exact, L2Form::PerPass];
+        check_form(self.form(), &forms, "exact or per pass for sgd")?;
+        let shrink = self.schedule.rate(0.0) * self.l2;
+        let is_small = self.form() != L2Form::PerPass || shrink < 1.0;
+        check_setting("step size times l2, per pass,", "below 1", shrink, is_small)
     }
 
     fn start(&self, training: &Training<'_>) -> SgdState {
@@ -202,7 +236,7 @@ impl Update for Sgd {
                 scale: state.scale as Real,
                 scale_sum: state.scale_sum as Real,
             });
-            state.scale *= 1.0 - f64::from(rate) * f64::from(self.l2) / m as f64;
+            state.scale *= self.keep(rate, ticket, m);
             if self.averages(ticket, m) {
                 state.scale_sum += state.scale;
             }

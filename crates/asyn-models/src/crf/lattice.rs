@@ -216,8 +216,11 @@ impl Lattice {
     #[allow(clippy::cast_possible_truncation, reason = "marginals are f32 from here on")]
     pub(super) fn marginals(&self, out: &mut Marginals) {
         out.log_z = self.log_z;
-        let states = self.alpha.iter().zip(&self.beta);
-        out.labels.extend(states.map(|(alpha, beta)| self.probability(alpha + beta) as f32));
+        for token in 0..self.len() {
+            let state = |label| self.alpha(token, label) + self.beta(token, label);
+            let labels = 0..self.n_labels;
+            out.labels.extend(labels.map(|label| self.probability(state(label)) as f32));
+        }
     }
 
     pub(super) fn scores(&self) -> Scores<'_> {
