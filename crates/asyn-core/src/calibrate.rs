@@ -139,9 +139,8 @@ impl<M: Model> Trial<'_, M> {
             Access::default(),
         );
         Serial.run(&segment, std::slice::from_mut(&mut self.lane));
-        let mut result = SharedWeights::zeroed(weights.len());
-        sgd.readout(&state, self.sample.len() as u64, &weights, &mut result);
-        let objective = self.objective(&mut result);
+        sgd.readout(&state, self.sample.len() as u64, &mut weights);
+        let objective = self.objective(&mut weights);
         if objective.is_finite() { objective } else { f64::INFINITY }
     }
 

@@ -2,8 +2,8 @@
 
 use asyn_core::simulate::{CostModel, Simulated, SimulationReport};
 use asyn_core::{
-    AsynGrad, Batch, Gradient, Layout, Model, Real, Schedule, Serial, Sgd,
-    SharedWeights, Strategy, TensorId, Touched, Trainer, Worker,
+    AsynGrad, Batch, Gradient, Layout, Model, Real, Schedule, Serial, Sgd, SharedWeights, Strategy,
+    TensorId, Touched, Trainer, Worker,
 };
 use asyn_testing::{Logistic, separable_clicks};
 

@@ -31,6 +31,7 @@ pub struct TrainerBuilder<S, U> {
     segment_len: usize,
     instruments: Instruments,
     optimum: Option<Arc<[Real]>>,
+    keeps_good: bool,
 }
 
 impl Trainer {
@@ -51,6 +52,7 @@ impl Trainer {
             segment_len: 1 << 14,
             instruments: Instruments::default(),
             optimum: None,
+            keeps_good: true,
         }
     }
 }
@@ -72,6 +74,7 @@ impl<S, U> TrainerBuilder<S, U> {
             segment_len: self.segment_len,
             instruments: self.instruments,
             optimum: self.optimum,
+            keeps_good: self.keeps_good,
         }
     }
 
@@ -91,6 +94,7 @@ impl<S, U> TrainerBuilder<S, U> {
             segment_len: self.segment_len,
             instruments: self.instruments,
             optimum: self.optimum,
+            keeps_good: self.keeps_good,
         }
     }
 
@@ -171,6 +175,14 @@ impl<S, U> TrainerBuilder<S, U> {
         self
     }
 
+    /// Sets whether the weights are copied aside now and then, for the case that training diverges;
+    /// they are by default, at most once a second. The copy takes as much memory as the weights.
+    #[must_use]
+    pub fn keep_good(mut self, keep: bool) -> Self {
+        self.keeps_good = keep;
+        self
+    }
+
     /// Sets which instruments watch the races; none by default.
     #[must_use]
     pub fn instruments(mut self, instruments: Instruments) -> Self {
@@ -243,6 +255,7 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
             segment_len: self.segment_len,
             instruments: self.instruments,
             optimum: self.optimum,
+            keeps_good: self.keeps_good,
         })
     }
 }

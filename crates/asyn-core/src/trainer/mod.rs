@@ -61,6 +61,7 @@ pub struct Trainer<S = Serial, U = Sgd> {
     segment_len: usize,
     instruments: Instruments,
     optimum: Option<Arc<[Real]>>,
+    keeps_good: bool,
 }
 
 /// How a run ended.

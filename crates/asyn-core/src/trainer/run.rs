@@ -237,7 +237,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
 
     /// Copies the weights aside now and then, for the case that training diverges.
     fn keep_good(&mut self) -> Result<()> {
-        if self.train_time - self.copied_at < COPY_EVERY {
+        if !self.trainer.keeps_good || self.train_time - self.copied_at < COPY_EVERY {
             return Ok(());
         }
         let mut copy = self.readout.take().unwrap_or_else(|| self.empty());
@@ -274,16 +274,14 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         u64::from(self.pass) * self.examples.len() as u64 + self.done as u64
     }
 
-    /// Leaves the result in the caller's weights.
+    /// Makes the result of the caller's weights.
     pub(super) fn finish(mut self) -> Result<()> {
-        let mut out = self.readout.take().unwrap_or_else(|| self.empty());
-        self.readout(&mut out);
-        if !is_finite(&mut out) {
+        self.trainer.update.readout(&self.state, self.ticket(), self.weights);
+        if !is_finite(self.weights) {
             // The last steps of a pass may lead astray, and no later loss tells.
             let pass = if self.done > 0 { self.pass + 1 } else { self.pass };
             return Err(self.diverge(pass));
         }
-        *self.weights = out;
         Ok(())
     }
 }
@@ -299,7 +297,8 @@ where
     }
 
     fn readout(&self, out: &mut SharedWeights) {
-        self.trainer.update.readout(&self.state, self.ticket(), self.weights, out);
+        out.copy_from(self.weights);
+        self.trainer.update.readout(&self.state, self.ticket(), out);
     }
 
     fn checkpoint(&self) -> Checkpoint {

@@ -355,14 +355,4 @@ impl Update for Adf {
             move |row| rates[usize::from(classes[row as usize])]
         });
     }
-
-    fn readout(
-        &self,
-        _state: &AdfState,
-        _ticket: u64,
-        weights: &SharedWeights,
-        out: &mut SharedWeights,
-    ) {
-        out.copy_from(weights);
-    }
 }

@@ -202,14 +202,4 @@ impl Update for AdfCounting {
             move |row| Rate { rate: rates[row as usize], shrink: 0.0 }
         });
     }
-
-    fn readout(
-        &self,
-        _state: &AdfCountingState,
-        _ticket: u64,
-        weights: &SharedWeights,
-        out: &mut SharedWeights,
-    ) {
-        out.copy_from(weights);
-    }
 }

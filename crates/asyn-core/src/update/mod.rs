@@ -148,14 +148,10 @@ pub trait Update: Sync {
     /// Applies a gradient.
     fn apply(&self, state: &Self::State, step: &Step, gradient: &Gradient, worker: &mut Worker<'_>);
 
-    /// Writes the weights to evaluate and save into `out`, as they are after `ticket` examples.
-    fn readout(
-        &self,
-        state: &Self::State,
-        ticket: u64,
-        weights: &SharedWeights,
-        out: &mut SharedWeights,
-    );
+    /// Turns weights as they are stored after `ticket` examples into those to evaluate and save.
+    ///
+    /// Rules that store the weights themselves leave them as they are.
+    fn readout(&self, _state: &Self::State, _ticket: u64, _weights: &mut SharedWeights) {}
 }
 
 /// Refuses `actual` with the name of its setting unless it `holds`.

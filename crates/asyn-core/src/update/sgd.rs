@@ -281,15 +281,8 @@ impl Update for Sgd {
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]
-    fn readout(
-        &self,
-        state: &SgdState,
-        ticket: u64,
-        weights: &SharedWeights,
-        out: &mut SharedWeights,
-    ) {
-        out.copy_from(weights);
-        let out = out.as_mut_slice();
+    fn readout(&self, state: &SgdState, ticket: u64, weights: &mut SharedWeights) {
+        let weights = weights.as_mut_slice();
         match &state.average {
             Some(table) if state.scale_sum > 0.0 => {
                 let from = match self.averaging {
@@ -300,14 +293,20 @@ impl Update for Sgd {
                 };
                 let n = (ticket - from) as f64;
                 let (scale, share) = ((state.scale_sum / n) as Real, (1.0 / n) as Real);
-                let table = table.to_vec();
-                for (out, u) in out.iter_mut().zip(table) {
-                    *out = scale * *out - share * u;
+                let mut part = [0.0; 1024];
+                for (start, weights) in
+                    (0..).step_by(part.len()).zip(weights.chunks_mut(part.len()))
+                {
+                    let part = &mut part[..weights.len()];
+                    table.view(start, part.len()).read_into(part);
+                    for (weight, u) in weights.iter_mut().zip(part) {
+                        *weight = scale * *weight - share * *u;
+                    }
                 }
             }
             _ => {
                 let scale = state.scale as Real;
-                out.iter_mut().for_each(|weight| *weight *= scale);
+                weights.iter_mut().for_each(|weight| *weight *= scale);
             }
         }
     }

@@ -76,7 +76,8 @@ impl<'l> BestFirst<'l> {
             let (before, row) = best.split_at_mut(i * n);
             for (previous, &before) in before[(i - 1) * n..].iter().enumerate() {
                 for (best, &edge) in row.iter_mut().zip(scores.edge_row(i, previous)) {
-                    *best = best.max(before + f64::from(edge));
+                    let candidate = before + f64::from(edge);
+                    *best = if candidate > *best { candidate } else { *best };
                 }
             }
             row.iter_mut()
