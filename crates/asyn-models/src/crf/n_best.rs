@@ -10,7 +10,8 @@
 //!
 //! the best completion of an end that begins with label `y` at token `i` is known
 //! exactly, so the search never visits an end that is not part of an answer: an
-//! answer costs `T` steps of `Y` candidates each.
+//! answer costs `T` steps of `Y` candidates each. The other candidates of its steps
+//! wait until a further answer is asked for.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -37,6 +38,8 @@ pub struct BestFirst<'l> {
     /// The labels of ends of sequences, each with the place of the one behind it.
     links: Vec<(u16, usize)>,
     heap: BinaryHeap<End>,
+    /// The ends on the way to the last answer, each with the label in front of it there.
+    way: Vec<(End, u16)>,
 }
 
 /// An end of sequences.
@@ -84,7 +87,8 @@ impl<'l> BestFirst<'l> {
                 .zip(scores.node_row(i))
                 .for_each(|(best, &node)| *best += f64::from(node));
         }
-        let mut search = Self { lattice, best, links: Vec::new(), heap: BinaryHeap::new() };
+        let mut search =
+            Self { lattice, best, links: Vec::new(), heap: BinaryHeap::new(), way: Vec::new() };
         for label in 0..n {
             search.push(len - 1, label as u16, 0.0, NOWHERE);
         }
@@ -93,42 +97,75 @@ impl<'l> BestFirst<'l> {
 
     /// Adds the end that begins with `label`, if a sequence with it is allowed.
     fn push(&mut self, token: usize, label: u16, behind: f64, next: usize) {
+        if let Some(end) = self.end(token, label, behind, next) {
+            self.heap.push(end);
+        }
+    }
+
+    /// Returns the end that begins with `label`, if a sequence with it is allowed.
+    fn end(&mut self, token: usize, label: u16, behind: f64, next: usize) -> Option<End> {
         let n = self.lattice.scores().n_labels;
         let bound = self.best[token * n + usize::from(label)] + behind;
-        if bound > f64::NEG_INFINITY {
-            let link = self.links.len();
+        let link = self.links.len();
+        (bound > f64::NEG_INFINITY).then(|| {
             self.links.push((label, next));
-            self.heap.push(End { bound, behind, token, label, link });
+            End { bound, behind, token, label, link }
+        })
+    }
+
+    /// Adds the ends that the last answer went past.
+    #[allow(clippy::cast_possible_truncation, reason = "a model has at most 4096 labels")]
+    fn push_siblings(&mut self) {
+        let scores = self.lattice.scores();
+        let mut way = std::mem::take(&mut self.way);
+        for (end, taken) in way.drain(..) {
+            let behind = end.behind + scores.node(end.token, usize::from(end.label));
+            for previous in (0..scores.n_labels as u16).filter(|&previous| previous != taken) {
+                let edge = scores.edge(end.token, usize::from(previous), usize::from(end.label));
+                self.push(end.token - 1, previous, behind + edge, end.link);
+            }
         }
+        self.way = way;
+    }
+
+    /// Returns the label in front of an end in its best completion, and the score behind it.
+    #[allow(clippy::cast_possible_truncation, reason = "a model has at most 4096 labels")]
+    fn best_previous(&self, end: &End) -> (u16, f64) {
+        let scores = self.lattice.scores();
+        let (token, label) = (end.token - 1, usize::from(end.label));
+        let node = end.behind + scores.node(end.token, label);
+        let best = &self.best[token * scores.n_labels..][..scores.n_labels];
+        let (mut found, mut largest) = ((0, f64::NEG_INFINITY), f64::NEG_INFINITY);
+        for (previous, &best) in best.iter().enumerate() {
+            let behind = node + scores.edge(end.token, previous, label);
+            if best + behind > largest {
+                (found, largest) = ((previous as u16, behind), best + behind);
+            }
+        }
+        found
     }
 }
 
 impl Iterator for BestFirst<'_> {
     type Item = Sequence;
 
-    #[allow(clippy::cast_possible_truncation, reason = "a model has at most 4096 labels")]
     fn next(&mut self) -> Option<Sequence> {
-        let scores = self.lattice.scores();
-        loop {
-            let end = self.heap.pop()?;
-            let label = usize::from(end.label);
-            if end.token == 0 {
-                let mut labels = Vec::with_capacity(scores.len());
-                let mut link = end.link;
-                while link != NOWHERE {
-                    let (label, next) = self.links[link];
-                    labels.push(label);
-                    link = next;
-                }
-                let probability = self.lattice.probability(end.bound);
-                return Some(Sequence { labels, score: end.bound, probability });
-            }
-            let behind = end.behind + scores.node(end.token, label);
-            for previous in 0..scores.n_labels {
-                let edge = scores.edge(end.token, previous, label);
-                self.push(end.token - 1, previous as u16, behind + edge, end.link);
-            }
+        self.push_siblings();
+        let mut end = self.heap.pop()?;
+        while end.token > 0 {
+            let (previous, behind) = self.best_previous(&end);
+            self.way.push((end, previous));
+            end = self.end(end.token - 1, previous, behind, end.link)?;
         }
+        let mut labels = Vec::with_capacity(self.lattice.scores().len());
+        let mut link = end.link;
+        while link != NOWHERE {
+            let (label, next) = self.links[link];
+            labels.push(label);
+            link = next;
+        }
+        let probability = self.lattice.probability(end.bound);
+        Some(Sequence { labels, score: end.bound, probability })
     }
 }
 
