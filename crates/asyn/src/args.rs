@@ -13,6 +13,8 @@ use crate::choice::{
 use crate::convert::ConvertArgs;
 use crate::format::{Fields, FormatChoice, SchemeChoice, ValidChoice};
 use crate::import::ImportArgs;
+use crate::doctor::data::DataArgs;
+use crate::format::{Fields, FormatChoice, SchemeChoice};
 use crate::settings::in_words;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.
@@ -293,6 +295,8 @@ pub(crate) struct ReplayArgs {
 pub(crate) enum DoctorVerb {
     /// Says whether asynchronous training is safe and pays, and what bounds its speed.
     Async(DoctorArgs),
+    /// Says what is odd about corpora, before training.
+    Data(DataArgs),
 }
 
 /// The flags of `doctor async`.

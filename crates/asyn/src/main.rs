@@ -70,6 +70,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
         Verb::Replay(args) => replay::run(args, talk),
         Verb::Measure(TrainVerb::Crf(args)) => measure::run(args, talk, started),
         Verb::Doctor(DoctorVerb::Async(args)) => doctor::run(args, talk),
+        Verb::Doctor(DoctorVerb::Data(args)) => doctor::data::run(args),
         Verb::Tag(args) => tag::run(args, talk),
         Verb::Segment(args) => segment::run(args, talk),
         Verb::Eval(args) => eval::run(args),

@@ -1,11 +1,15 @@
-//! `asyn doctor async`: whether asynchronous training suits the user's own data and machine.
+//! `asyn doctor`: `data` looks at corpora before training; the rest of this folder is `asyn doctor
+//! async`, whether asynchronous training suits the user's own data and machine.
 //!
 //! `lab` runs short trainings, real and simulated; `fit` finds the costs at which the simulator
 //! takes as long as the machine; `findings` says in sentences what came out.
 
+mod corpus;
+pub(crate) mod data;
 mod findings;
 mod fit;
 mod lab;
+mod overlap;
 
 use std::io::{Write, stdout};
 

@@ -3,6 +3,7 @@
 mod bad_input;
 mod convert;
 mod decoding;
+mod doctor;
 mod formats;
 mod import;
 mod microscope;
