@@ -9,6 +9,7 @@ use asyn::data::conlleval::Score;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::forecast::ForecastFacts;
 use crate::races::RaceFacts;
 use crate::settings::Settings;
 
@@ -26,6 +27,7 @@ pub(crate) enum Event<'a> {
         kernels: String,
         version: &'a str,
         data: DataFacts,
+        forecast: Option<ForecastFacts>,
         machine: MachineFacts,
     },
     Pass {

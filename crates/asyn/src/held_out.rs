@@ -57,6 +57,11 @@ impl HeldOut {
         &self.unknown_labels
     }
 
+    /// Returns the tokens of the longest sentence.
+    pub fn longest(&self) -> usize {
+        self.sentences.iter().map(Encoded::n_tokens).max().unwrap_or(0)
+    }
+
     /// Labels all sentences with `weights` on `threads` threads, and scores the chunks.
     ///
     /// Labels such as `B-NP` and `O` are scored as conlleval does. Where the labels are `B`, `M`,

@@ -16,7 +16,7 @@ use asyn::data::{
     Corpus, Encoded, Encoder, Error, Format, FormatOptions, Scheme, Template, VocabularyOptions,
     open_text,
 };
-use asyn::models::Pieces;
+use asyn::models::{Crf, Pieces};
 use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
 use asyn::{HeldOut, Tagger};
 
@@ -25,6 +25,7 @@ use crate::choice::{
     StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::failure::Failure;
+use crate::forecast::Forecast;
 use crate::format::{format_of, options_of};
 use crate::progress::Talk;
 use crate::recording::{Events, Tape};
@@ -40,6 +41,7 @@ pub(crate) struct Data {
     pub(crate) tagger: Tagger,
     pub(crate) examples: Vec<Encoded>,
     pub(crate) held_out: Option<HeldOut>,
+    pub(crate) forecast: Option<Forecast>,
     pub(crate) n_tokens: usize,
     pub(crate) read_time: Duration,
     pub(crate) encode_time: Duration,
@@ -93,26 +95,38 @@ impl Data {
             threads,
         };
         let (encoder, mut examples) = Encoder::build(&train, template, &options)?;
+        let n_tokens = train.n_tokens();
         let n_attributes: usize = examples.iter().map(|example| example.attributes.len()).sum();
-        settings.fill_rate(n_attributes as f64 / train.n_tokens().max(1) as f64);
-        let tagger = match &before {
-            None => Tagger::untrained(encoder)?,
+        settings.fill_rate(n_attributes as f64 / n_tokens.max(1) as f64);
+        let (encoder, before) = match before {
+            None => (encoder, None),
             Some(before) => {
                 let (encoder, places) = encoder.join(before.encoder(), threads)?;
                 examples.iter_mut().for_each(|example| places.renumber(example));
-                Tagger::continuing(encoder, before, &places)?
+                (encoder, Some((before, places)))
             }
         };
-        let tagger = tagger.with_pieces(pieces(settings));
         let held_out = match &dev {
             None => None,
-            Some(dev) => Some(HeldOut::new(tagger.encoder(), dev, threads)?),
+            Some(dev) => Some(HeldOut::new(&encoder, dev, threads)?),
         };
         if let (Some(held_out), Some(dev)) = (&held_out, &dev) {
             warn_of_unknown(dev.name(), held_out.unknown_labels(), talk);
         }
+        drop((train, dev));
+        let longest_dev = held_out.as_ref().map(HeldOut::longest);
+        let shape = Crf::new(Tagger::shape_of(&encoder)).map_err(asyn::Error::from)?.shape();
+        let forecast = Forecast::new(settings, shape, &examples, longest_dev);
+        if let Some(forecast) = &forecast {
+            forecast.check(&encoder, &examples)?;
+        }
+        let tagger = match &before {
+            None => Tagger::untrained(encoder)?,
+            Some((before, places)) => Tagger::continuing(encoder, before, places)?,
+        };
+        let tagger = tagger.with_pieces(pieces(settings));
         let encode_time = started.elapsed();
-        Ok(Self { tagger, examples, held_out, n_tokens: train.n_tokens(), read_time, encode_time })
+        Ok(Self { tagger, examples, held_out, forecast, n_tokens, read_time, encode_time })
     }
 }
 
@@ -428,7 +442,8 @@ pub(crate) fn trainer<S: Strategy, U: Update>(
     Ok(trainer?)
 }
 
-fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {
+/// Makes the update rule SGD of the settings.
+pub(crate) fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {
     let rate = real(settings.rate.unwrap_or_default());
     let schedule = match settings.schedule {
         ScheduleChoice::Constant => Schedule::Constant { rate },

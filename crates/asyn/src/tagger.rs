@@ -43,7 +43,14 @@ impl Tagger {
     ///
     /// [`Error::Model`](crate::Error::Model) if there are too many labels.
     pub fn untrained(encoder: Encoder) -> Result<Self> {
-        let crf = Crf::new(CrfShape {
+        let crf = Crf::new(Self::shape_of(&encoder))?;
+        let weights = SharedWeights::zeroed(crf.layout().len());
+        Ok(Self { encoder, crf, weights })
+    }
+
+    /// Returns how large the model of an encoder is.
+    pub fn shape_of(encoder: &Encoder) -> CrfShape {
+        CrfShape {
             n_labels: encoder.labels().len(),
             n_attributes: encoder.n_attributes(),
             n_rich: encoder.n_rich(),
@@ -52,6 +59,7 @@ impl Tagger {
         .with_grammar(encoder.grammar());
         let weights = SharedWeights::zeroed(crf.layout().len());
         Ok(Self { encoder, crf, weights })
+        }
     }
 
     /// Makes a tagger that knows what `before` knows: `encoder` joins an encoder of new data with

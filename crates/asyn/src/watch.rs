@@ -18,11 +18,15 @@ use crate::machine;
 use crate::plan::Data;
 use crate::progress::{Progress, Talk};
 use crate::races::RaceFacts;
+use crate::rate;
 use crate::run_folder::RunFolder;
 use crate::settings::{Settings, all_cores};
 
 /// How long a run goes on without a new checkpoint, at least.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+
+/// From how many seconds on it is said how long a run will still take.
+const WORTH_TELLING: f64 = 2.0;
 
 /// The observer of a run.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub(crate) struct Watch {
     interrupt: Interrupt,
     run: Option<(RunFolder, Fingerprint)>,
     last_checkpoint: Instant,
+    /// When the last pass ended, or the first one began.
+    last_pass: Instant,
     /// How the run was done, in words.
     manner: String,
     is_interrupted: bool,
@@ -67,6 +73,7 @@ impl Watch {
             interrupt: Interrupt::listen(),
             run: None,
             last_checkpoint: Instant::now(),
+            last_pass: Instant::now(),
             manner: String::new(),
             is_interrupted: false,
             is_settled: false,
@@ -117,7 +124,13 @@ impl Watch {
         self.manner =
             format!("{strategy} on {threads} thread{plural}, {update}, kernels {}", isa());
         self.talk.say(&self.manner);
+        let train_seconds = rate::train_seconds(settings, data)?;
+        let forecast = data.forecast.as_ref().map(|forecast| forecast.facts(train_seconds));
+        if let Some(forecast) = &forecast {
+            self.talk.say(&forecast.in_words());
+        }
         self.progress = Some(Progress::new(self.talk, self.position(settings.passes, 0)));
+        self.last_pass = Instant::now();
         self.log.write(&Event::Start {
             model: asyn::KIND,
             strategy,
@@ -128,6 +141,7 @@ impl Watch {
             kernels: isa().to_string(),
             version: env!("CARGO_PKG_VERSION"),
             data: facts,
+            forecast,
             machine: MachineFacts { cpu: machine::cpu(), cores: all_cores().get() },
         })
     }
@@ -203,12 +217,13 @@ impl Watch {
         let seconds = report.train_time.as_secs_f64();
         let tokens_per_second = self.n_tokens as f64 / seconds.max(f64::MIN_POSITIVE);
         let races = report.races.as_ref().map(RaceFacts::from);
+        let time_left = self.time_left(report);
         if let Some(progress) = &self.progress {
             let dev = score.map_or(String::new(), |score| {
                 format!(", dev F1 {:.2}, accuracy {:.2}", score.f1, score.accuracy)
             });
             progress.line(&format!(
-                "pass {}/{}: loss {:.1}{dev}, {:.2} M tokens/s",
+                "pass {}/{}: loss {:.1}{dev}, {:.2} M tokens/s{time_left}",
                 report.pass,
                 self.n_passes,
                 report.loss,
@@ -232,6 +247,15 @@ impl Watch {
             races,
             simulation: report.simulation.as_ref().map(SimulationFacts::from),
         })
+    }
+
+    /// Says how long the passes that are left will take, where that is long.
+    fn time_left(&mut self, report: &PassReport) -> String {
+        let n_left = f64::from(self.n_passes - report.pass.min(self.n_passes));
+        let now = Instant::now();
+        let seconds = n_left * (now - self.last_pass).as_secs_f64();
+        self.last_pass = now;
+        if seconds < WORTH_TELLING { String::new() } else { format!(", {seconds:.0} s left") }
     }
 
     fn checkpoint(&mut self, quiet: &Quiet<'_>) -> Result<(), Failure> {

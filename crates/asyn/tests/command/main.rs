@@ -4,6 +4,7 @@ mod bad_input;
 mod convert;
 mod decoding;
 mod doctor;
+mod forecast;
 mod formats;
 mod import;
 mod microscope;

@@ -145,7 +145,9 @@ fn events_have_the_promised_keys() {
     assert_eq!(events.len(), 4);
     assert_eq!(
         keys(&events[0]),
-        sorted("event model strategy threads seed update settings kernels version data machine")
+        sorted(
+            "event model strategy threads seed update settings kernels version data forecast machine"
+        )
     );
     assert_eq!(
         keys(&events[0]["data"]),
