@@ -206,7 +206,8 @@ impl Counts {
         state.chunks
     }
 
-    /// Adds a sentence given as label ids, for counts that were made [`with_labels`](Self::with_labels).
+    /// Adds a sentence given as label ids, for counts that were made [`with_labels`](Self::with_labels),
+    /// and returns its own chunks.
     ///
     /// [`UNKNOWN_LABEL`] is a chunk of one token that no prediction can equal, counted under the type `?`.
     /// Where gold labels can be unknown and their types matter, [`Counts::add`] is exact.
@@ -215,7 +216,7 @@ impl Counts {
     ///
     /// If the two slices differ in length, or an id is neither below the number of labels nor
     /// [`UNKNOWN_LABEL`].
-    pub fn add_ids(&mut self, gold: &[u16], predicted: &[u16]) {
+    pub fn add_ids(&mut self, gold: &[u16], predicted: &[u16]) -> Chunks {
         assert_eq!(gold.len(), predicted.len(), "gold and predicted labels");
         let mut state = self.state();
         for (&gold, &predicted) in gold.iter().zip(predicted) {
@@ -223,6 +224,7 @@ impl Counts {
             self.token(&mut state, gold, predicted);
         }
         self.end(&mut state);
+        state.chunks
     }
 
     /// Adds what another count has, for instance one of another thread.

@@ -197,6 +197,32 @@ impl Corpus {
         let order: Vec<usize> = (0..self.n_sentences()).collect();
         let (first, rest) = order.split_at(self.share(fraction));
         (self.select(first), self.select(rest))
+    /// Divides the corpus into `n_folds` parts that differ by at most one sentence, drawn with
+    /// `seed`, and returns for each the sentences of the others, to train on, and its own.
+    ///
+    /// All parts keep the order of the corpus. The same corpus, number and seed give the same parts
+    /// everywhere.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer than two parts, or fewer sentences than parts.
+    pub fn folds(&self, n_folds: usize, seed: u64) -> impl Iterator<Item = (Self, Self)> {
+        let n_sentences = self.n_sentences();
+        assert!(
+            (2..=n_sentences).contains(&n_folds),
+            "{n_sentences} sentences cannot be divided into {n_folds} parts"
+        );
+        let mut order: Vec<usize> = (0..n_sentences).collect();
+        Random::new(seed).shuffle(&mut order);
+        let mut fold_of = vec![0; n_sentences];
+        for (place, sentence_idx) in order.into_iter().enumerate() {
+            fold_of[sentence_idx] = place % n_folds;
+        }
+        (0..n_folds).map(move |fold| {
+            let (held_out, kept): (Vec<usize>, Vec<usize>) =
+                (0..n_sentences).partition(|&sentence_idx| fold_of[sentence_idx] == fold);
+            (self.select(&kept), self.select(&held_out))
+        })
     }
 
     /// Keeps one type of chunk: in the last column every label `prefix-other` becomes `O`.
@@ -379,6 +405,23 @@ mod tests {
         assert_eq!(all, (0..50).collect::<Vec<_>>());
         assert_eq!(words(&corpus.split(0.3, 7).1), words(&held_out));
         assert_ne!(words(&corpus.split(0.3, 8).1), words(&held_out));
+    }
+
+    #[test]
+    fn every_sentence_is_in_one_fold_and_trains_the_others() {
+        let corpus = numbered(11);
+        let folds: Vec<(Corpus, Corpus)> = corpus.folds(3, 5).collect();
+        let sizes = folds.iter().map(|(train, test)| (train.n_sentences(), test.n_sentences()));
+        assert_eq!(sizes.collect::<Vec<_>>(), [(7, 4), (7, 4), (8, 3)]);
+        let mut all: Vec<&str> = folds.iter().flat_map(|(_, test)| words(test)).collect();
+        all.sort_unstable();
+        let mut expected = words(&corpus);
+        expected.sort_unstable();
+        assert_eq!(all, expected);
+        for (train, test) in &folds {
+            assert!(words(train).iter().all(|word| !words(test).contains(word)));
+        }
+        assert_ne!(words(&folds[0].1), words(&corpus.folds(3, 6).next().unwrap().1));
     }
 
     #[test]

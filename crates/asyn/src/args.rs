@@ -13,7 +13,9 @@ use crate::choice::{
 use crate::convert::ConvertArgs;
 use crate::format::{Fields, FormatChoice, SchemeChoice, ValidChoice};
 use crate::import::ImportArgs;
+use crate::cv::CvVerb;
 use crate::doctor::data::DataArgs;
+use crate::failure::Failure;
 use crate::format::{Fields, FormatChoice, SchemeChoice};
 use crate::settings::in_words;
 
@@ -37,6 +39,9 @@ pub(crate) enum Verb {
     /// Trains a model.
     #[command(subcommand)]
     Train(TrainVerb),
+    /// Trains and scores on all folds of a file: cross-validation.
+    #[command(subcommand)]
+    Cv(CvVerb),
     /// Repeats a recorded run in the same order, one worker at a time.
     Replay(ReplayArgs),
     /// Trains as `train` does, with all instruments on the races, and tells what they saw.
@@ -193,6 +198,27 @@ pub(crate) struct CrfArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) advanced: AdvancedArgs,
+}
+
+impl CrfArgs {
+    /// Refuses the flags about what is kept of a single run, where there are many runs.
+    pub(crate) fn refuse_files_of_a_run(&self, verb: &str) -> Result<(), Failure> {
+        let files = [
+            ("model", self.model.is_some()),
+            ("run", self.run.is_some()),
+            ("resume", self.resume.is_some()),
+            ("record", self.record.is_some()),
+            ("log", self.log.is_some()),
+            ("f16", self.f16),
+            ("prune", self.prune.is_some()),
+        ];
+        match files.iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((name, _)) => {
+                Err(Failure::Usage(format!("--{name} is not for {verb}, which keeps no model")))
+            }
+        }
+    }
 }
 
 /// Flags that few need.

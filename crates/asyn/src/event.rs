@@ -162,6 +162,11 @@ impl Log {
         Ok(())
     }
 
+    /// Returns whether events are written nowhere.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// Writes an event to all files, at once.
     pub(crate) fn write(&mut self, event: &Event<'_>) -> Result<(), Failure> {
         let mut line = serde_json::to_string(event).expect("events are JSON");

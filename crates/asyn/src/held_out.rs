@@ -7,6 +7,8 @@ use std::thread;
 use asyn_core::{Decode, Model, SharedWeights, Worker};
 use asyn_data::conlleval::{Counts, Score};
 use asyn_data::{Corpus, Encoded, Encoder, Spelling, UNKNOWN_LABEL};
+use asyn_data::conlleval::{Chunks, Counts, Score};
+use asyn_data::{Corpus, Encoded, Encoder, UNKNOWN_LABEL};
 use asyn_models::Crf;
 
 use crate::error::Result;
@@ -89,8 +91,36 @@ impl HeldOut {
         counts.score()
     }
 
+    /// Labels all sentences with `weights`, and returns what each of them adds to the
+    /// [`score`](Self::score), for a [`Bootstrap`](asyn_data::Bootstrap).
+    ///
+    /// # Panics
+    ///
+    /// If the model is not one of the encoder that this was made with.
+    pub fn chunks(&self, crf: &Crf, weights: &SharedWeights) -> Vec<Chunks> {
+        let mut chunks = Vec::with_capacity(self.sentences.len());
+        self.label(crf, weights, (0, 1), |counts, gold, labels| {
+            chunks.push(counts.add_ids(gold, labels));
+        });
+        chunks
+    }
+
     /// Counts every `step`-th sentence from `first` on.
     fn count(&self, crf: &Crf, weights: &SharedWeights, first: usize, step: usize) -> Counts {
+        self.label(crf, weights, (first, step), |counts, gold, labels| {
+            counts.add_ids(gold, labels);
+        })
+    }
+
+    /// Calls `add` with the gold and the predicted labels of every `step`-th sentence from `first`
+    /// on, and returns the counts.
+    fn label(
+        &self,
+        crf: &Crf,
+        weights: &SharedWeights,
+        (first, step): (usize, usize),
+        mut add: impl FnMut(&mut Counts, &[u16], &[u16]),
+    ) -> Counts {
         let worker = Worker::reader(crf.layout(), weights);
         let mut workspace = crf.workspace();
         let (mut labels, mut written) = (Vec::new(), Vec::new());
@@ -103,6 +133,7 @@ impl HeldOut {
             } else {
                 counts.add_ids(&sentence.labels, &labels);
             }
+            add(&mut counts, &sentence.labels, &labels);
         }
         counts
     }

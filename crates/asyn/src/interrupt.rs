@@ -1,34 +1,38 @@
 //! Ctrl-C and requests to end: the first is noted, the second ends the process at once.
 
 use std::process::exit;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Once, OnceLock};
 
 /// The status of a process that was interrupted, as shells give it.
 const INTERRUPTED: i32 = 130;
 
+/// Set once the user wants the process to end.
+static IS_ASKED: OnceLock<()> = OnceLock::new();
+static LISTENS: Once = Once::new();
+
 /// Knows whether the user wants the run to end.
 #[derive(Debug)]
-pub(crate) struct Interrupt {
-    asked: Option<Receiver<()>>,
-}
+pub(crate) struct Interrupt;
 
 impl Interrupt {
-    /// Starts listening. Where the system offers nothing to listen to, nothing is ever asked.
+    /// Starts listening, if nobody does yet. Where the system offers nothing to listen to, nothing
+    /// is ever asked.
     pub(crate) fn listen() -> Self {
-        let (sender, asked) = channel();
-        let mut is_first = true;
-        let handler = move || {
-            if !std::mem::take(&mut is_first) {
-                exit(INTERRUPTED);
-            }
-            // The run may have ended meanwhile, and then nobody needs to know.
-            let _ = sender.send(());
-        };
-        Self { asked: ctrlc::set_handler(handler).ok().map(|()| asked) }
+        LISTENS.call_once(|| {
+            let handler = || {
+                if IS_ASKED.set(()).is_err() {
+                    exit(INTERRUPTED);
+                }
+            };
+            // Without a handler the first request ends the process, as it would anyway.
+            let _ = ctrlc::set_handler(handler);
+        });
+        Self
     }
 
-    /// Returns whether the run was asked to end since the last call.
+    /// Returns whether the process was asked to end.
+    #[allow(clippy::unused_self, reason = "only who listens may ask")]
     pub(crate) fn is_asked(&self) -> bool {
-        self.asked.as_ref().is_some_and(|asked| asked.try_recv().is_ok())
+        IS_ASKED.get().is_some()
     }
 }

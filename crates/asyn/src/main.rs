@@ -11,6 +11,7 @@ mod checkpoint;
 mod choice;
 mod convert;
 mod corpus_blocks;
+mod cv;
 mod defaults;
 mod doctor;
 mod dump;
@@ -46,6 +47,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::args::{Cli, DoctorVerb, GenVerb, TrainVerb, Verb};
+use crate::cv::CvVerb;
 use crate::failure::Failure;
 use crate::progress::Talk;
 
@@ -69,6 +71,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
     }
     match verb {
         Verb::Train(TrainVerb::Crf(args)) => train::run(args, talk, started),
+        Verb::Cv(CvVerb::Crf(args)) => cv::run(args, talk),
         Verb::Replay(args) => replay::run(args, talk),
         Verb::Measure(TrainVerb::Crf(args)) => measure::run(args, talk, started),
         Verb::Doctor(DoctorVerb::Async(args)) => doctor::run(args, talk),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
@@ -40,7 +41,7 @@ const ATTRIBUTES: &str = "attributes";
 pub(crate) struct Data {
     pub(crate) tagger: Tagger,
     pub(crate) examples: Vec<Encoded>,
-    pub(crate) held_out: Option<HeldOut>,
+    pub(crate) held_out: Option<Arc<HeldOut>>,
     pub(crate) forecast: Option<Forecast>,
     pub(crate) n_tokens: usize,
     pub(crate) read_time: Duration,
@@ -51,10 +52,20 @@ impl Data {
     /// Reads and encodes what the settings name, and settles the template and the step size.
     pub(crate) fn load(settings: &mut Settings, talk: Talk) -> Result<Self, Failure> {
         let started = Instant::now();
-        let threads = settings.threads.get();
         let (train, dev) = read(settings)?;
         let read_time = started.elapsed();
+        Ok(Self { read_time, ..Self::encode(settings, train, dev, talk)? })
+    }
+
+    /// Encodes corpora that were read.
+    pub(crate) fn encode(
+        settings: &mut Settings,
+        train: Corpus,
+        dev: Option<Corpus>,
+        talk: Talk,
+    ) -> Result<Self, Failure> {
         let started = Instant::now();
+        let threads = settings.threads.get();
         let n_columns = train.n_columns();
         if n_columns < 2 {
             let name = train.name().to_owned();
@@ -108,13 +119,13 @@ impl Data {
         };
         let held_out = match &dev {
             None => None,
-            Some(dev) => Some(HeldOut::new(&encoder, dev, threads)?),
+            Some(dev) => Some(Arc::new(HeldOut::new(&encoder, dev, threads)?)),
         };
         if let (Some(held_out), Some(dev)) = (&held_out, &dev) {
             warn_of_unknown(dev.name(), held_out.unknown_labels(), talk);
         }
         drop((train, dev));
-        let longest_dev = held_out.as_ref().map(HeldOut::longest);
+        let longest_dev = held_out.as_ref().map(|held_out| held_out.longest());
         let shape = Crf::new(Tagger::shape_of(&encoder)).map_err(asyn::Error::from)?.shape();
         let forecast = Forecast::new(settings, shape, &examples, longest_dev);
         if let Some(forecast) = &forecast {
@@ -126,6 +137,7 @@ impl Data {
         };
         let tagger = tagger.with_pieces(pieces(settings));
         let encode_time = started.elapsed();
+        let read_time = Duration::ZERO;
         Ok(Self { tagger, examples, held_out, forecast, n_tokens, read_time, encode_time })
     }
 }
@@ -190,7 +202,7 @@ pub(crate) fn warn_of_unknown(name: &str, unknown: &BTreeMap<String, u64>, talk:
 }
 
 /// Reads the training and the development data.
-fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Failure> {
+pub(crate) fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Failure> {
     let mut options = options_of(settings.columns.as_ref());
     let open = |path: &Path, options: &FormatOptions| -> Result<Corpus, Failure> {
         let mut corpus = format_of(path, settings.format).open(path, options)?;

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ReplayArgs, talk: Talk) -> Result<(), Failure> {
     fingerprint.check(&header.fingerprint, &args.file)?;
 
     let is_exact = matches!(events, Events::Turns(_));
-    let mut watch = Watch::new(&settings, &mut data, Log::default(), talk);
+    let mut watch = Watch::new(&settings, &data, Log::default(), talk);
     let mut tape = Tape::Given(events);
     let outcome = plan::train(&settings, &mut data, None, &mut watch, &mut tape)?;
     let (manner, best, _) = watch.finish()?;

@@ -194,9 +194,6 @@ impl Settings {
         if settings.train.as_os_str().is_empty() {
             return Err(Failure::Usage("a training file is needed".to_owned()));
         }
-        if settings.model.is_none() && args.run.is_none() && args.resume.is_none() {
-            return Err(Failure::Usage("--model or --run is needed: where the result goes".into()));
-        }
         if settings.update == UpdateChoice::Lbfgs && !names_strategy {
             settings.strategy = StrategyChoice::Minibatch;
         }

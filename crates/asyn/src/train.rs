@@ -26,6 +26,9 @@ use crate::watch::Watch;
 /// Trains a CRF and writes it.
 pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args)?;
+    if settings.model.is_none() && args.run.is_none() && args.resume.is_none() {
+        return Err(Failure::Usage("--model or --run is needed: where the result goes".into()));
+    }
     let folder = match (&args.run, &args.resume) {
         (Some(path), _) => Some(RunFolder::new(path)?),
         (None, Some(path)) => Some(RunFolder::of_run(path)),
@@ -54,7 +57,7 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         before = Some(checkpoint::load(folder, fingerprint)?);
     }
     let log = open_log(&settings, folder.as_ref(), args.resume.is_some())?;
-    let mut watch = Watch::new(&settings, &mut data, log, talk);
+    let mut watch = Watch::new(&settings, &data, log, talk);
     let (checkpoint, best) = before.unzip();
     if let (Some(folder), Some(fingerprint)) = (&folder, fingerprint) {
         watch.keep(RunFolder::of_run(folder.path()), fingerprint, best.flatten());

@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use asyn::HeldOut;
@@ -32,7 +33,7 @@ const WORTH_TELLING: f64 = 2.0;
 #[derive(Debug)]
 pub(crate) struct Watch {
     crf: Crf,
-    held_out: Option<HeldOut>,
+    held_out: Option<Arc<HeldOut>>,
     threads: usize,
     n_tokens: usize,
     n_examples: usize,
@@ -56,11 +57,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Starts to watch a run on `data`; takes the held-out part out of it.
-    pub(crate) fn new(settings: &Settings, data: &mut Data, log: Log, talk: Talk) -> Self {
+    /// Starts to watch a run on `data`.
+    pub(crate) fn new(settings: &Settings, data: &Data, log: Log, talk: Talk) -> Self {
         Self {
             crf: data.tagger.crf().clone(),
-            held_out: data.held_out.take(),
+            held_out: data.held_out.clone(),
             threads: settings.threads.get(),
             n_tokens: data.n_tokens,
             n_examples: data.examples.len(),
@@ -124,7 +125,8 @@ impl Watch {
         self.manner =
             format!("{strategy} on {threads} thread{plural}, {update}, kernels {}", isa());
         self.talk.say(&self.manner);
-        let train_seconds = rate::train_seconds(settings, data)?;
+        let is_told = self.talk != Talk::Quiet || !self.log.is_empty();
+        let train_seconds = if is_told { rate::train_seconds(settings, data)? } else { None };
         let forecast = data.forecast.as_ref().map(|forecast| forecast.facts(train_seconds));
         if let Some(forecast) = &forecast {
             self.talk.say(&forecast.in_words());

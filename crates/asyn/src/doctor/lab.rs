@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -31,7 +32,7 @@ pub(crate) struct Lab {
     settings: Settings,
     crf: Crf,
     examples: Vec<Encoded>,
-    held_out: Option<HeldOut>,
+    held_out: Option<Arc<HeldOut>>,
 }
 
 /// How many workers a run has, and whether they copy hot rows.

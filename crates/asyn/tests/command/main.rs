@@ -12,5 +12,6 @@ mod place;
 mod replay;
 mod resume;
 mod scoring;
+mod search;
 mod tagging;
 mod training;
