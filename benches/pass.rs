@@ -17,8 +17,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use asyn_core::{
-    Adf, AsynGrad, Averaging, Decode, Model, Replicas, Schedule, Serial, Sgd, SharedWeights,
-    Strategy, Trainer, TrainerBuilder, Update, Worker,
+    Adf, AsynGrad, Decode, Model, Replicas, Schedule, Serial, Sgd, SharedWeights, Strategy,
+    Trainer, TrainerBuilder, Update, Worker,
 };
 use asyn_models::{Constraints, Lattice};
 use asyn_sync::{Locked, Minibatch, RoundRobin};

@@ -197,6 +197,8 @@ impl Corpus {
         let order: Vec<usize> = (0..self.n_sentences()).collect();
         let (first, rest) = order.split_at(self.share(fraction));
         (self.select(first), self.select(rest))
+    }
+
     /// Divides the corpus into `n_folds` parts that differ by at most one sentence, drawn with
     /// `seed`, and returns for each the sentences of the others, to train on, and its own.
     ///

@@ -28,7 +28,7 @@ use asyn::core::theory::{
     staleness_quantile, tau, theorem_1, tight, trajectory,
 };
 use asyn::core::{
-    AsynGrad, Averaging, Batch, Event, Gradient, Instruments, Layout, Model, Schedule, Sgd, Shape,
+    AsynGrad, Batch, Event, Gradient, Instruments, Layout, Model, Schedule, Sgd, Shape,
     SharedWeights, Touched, Trainer, Worker,
 };
 use asyn::data::{Encoded, Encoder, Template, VocabularyOptions, open_columns, planted};

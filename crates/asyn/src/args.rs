@@ -11,12 +11,11 @@ use crate::choice::{
     ScheduleChoice, ScorerChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::convert::ConvertArgs;
-use crate::format::{Fields, FormatChoice, SchemeChoice, ValidChoice};
-use crate::import::ImportArgs;
 use crate::cv::CvVerb;
 use crate::doctor::data::DataArgs;
 use crate::failure::Failure;
-use crate::format::{Fields, FormatChoice, SchemeChoice};
+use crate::format::{Fields, FormatChoice, SchemeChoice, ValidChoice};
+use crate::import::ImportArgs;
 use crate::settings::in_words;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.

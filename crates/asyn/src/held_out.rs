@@ -5,10 +5,8 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use asyn_core::{Decode, Model, SharedWeights, Worker};
-use asyn_data::conlleval::{Counts, Score};
-use asyn_data::{Corpus, Encoded, Encoder, Spelling, UNKNOWN_LABEL};
 use asyn_data::conlleval::{Chunks, Counts, Score};
-use asyn_data::{Corpus, Encoded, Encoder, UNKNOWN_LABEL};
+use asyn_data::{Corpus, Encoded, Encoder, Spelling, UNKNOWN_LABEL};
 use asyn_models::Crf;
 
 use crate::error::Result;
@@ -127,13 +125,14 @@ impl HeldOut {
         let mut counts = Counts::with_labels(&self.labels);
         for sentence in self.sentences.iter().skip(first).step_by(step) {
             crf.decode(&worker, sentence, &mut workspace, &mut labels);
-            if let Some(spelling) = &self.spelling {
-                spelling.spell(&labels, &mut written);
-                counts.add_ids(&sentence.labels, &written);
-            } else {
-                counts.add_ids(&sentence.labels, &labels);
-            }
-            add(&mut counts, &sentence.labels, &labels);
+            let labels = match &self.spelling {
+                None => &labels,
+                Some(spelling) => {
+                    spelling.spell(&labels, &mut written);
+                    &written
+                }
+            };
+            add(&mut counts, &sentence.labels, labels);
         }
         counts
     }

@@ -43,7 +43,7 @@ impl Tagger {
     ///
     /// [`Error::Model`](crate::Error::Model) if there are too many labels.
     pub fn untrained(encoder: Encoder) -> Result<Self> {
-        let crf = Crf::new(Self::shape_of(&encoder))?;
+        let crf = Crf::new(Self::shape_of(&encoder))?.with_grammar(encoder.grammar());
         let weights = SharedWeights::zeroed(crf.layout().len());
         Ok(Self { encoder, crf, weights })
     }
@@ -55,10 +55,6 @@ impl Tagger {
             n_attributes: encoder.n_attributes(),
             n_rich: encoder.n_rich(),
             transitions: encoder.has_transitions(),
-        })?
-        .with_grammar(encoder.grammar());
-        let weights = SharedWeights::zeroed(crf.layout().len());
-        Ok(Self { encoder, crf, weights })
         }
     }
 

@@ -346,14 +346,7 @@ impl Update for Adam {
         }
     }
 
-    fn readout(
-        &self,
-        state: &AdamState,
-        ticket: u64,
-        weights: &SharedWeights,
-        out: &mut SharedWeights,
-    ) {
-        out.copy_from(weights);
+    fn readout(&self, state: &AdamState, ticket: u64, weights: &mut SharedWeights) {
         let now = state.step(ticket);
         let mut terms = Vec::new();
         let [mut first, mut second] = [const { Vec::new() }; 2];
@@ -371,14 +364,14 @@ impl Update for Adam {
                     self.bring_up(state, since, now, &mut terms, |missed| {
                         m.view(at, stride).read_into(&mut first);
                         v.view(at, stride).read_into(&mut second);
-                        let moved = out.as_mut_slice()[at..][..stride].iter_mut();
-                        for ((out, m), v) in moved.zip(&first).zip(&second) {
+                        let moved = weights.as_mut_slice()[at..][..stride].iter_mut();
+                        for ((weight, m), v) in moved.zip(&first).zip(&second) {
                             let root = v.sqrt();
                             let terms = missed.terms.iter();
                             let sum: Real =
                                 terms.map(|[a, b]| a / (b * root + missed.epsilon)).sum();
                             let limit = missed.limit * root;
-                            *out -= m.clamp(-limit, limit) * sum;
+                            *weight -= m.clamp(-limit, limit) * sum;
                         }
                     });
                 }
