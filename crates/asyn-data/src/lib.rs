@@ -7,6 +7,7 @@
 //! | [`Conllu`]                    | CoNLL-U without loss, its fields as columns                    |
 //! | [`Template`]                  | the template language of CRF++, with a lint                    |
 //! | [`Encoder`], [`Encoded`]      | the frozen vocabulary, and a sentence as attribute ids         |
+//! | [`TokenIds`], [`TokenEncoder`] | a sentence as ids of words and characters, and how it becomes one |
 //! | [`Scheme`]                    | IOB1, IOB2, IOBES, BILOU and BMES, with repairs                |
 //! | [`conlleval::Counts`]         | chunk scores as the classic scorer computes and prints them    |
 //! | [`spans::Counts`]             | scores of spans in any of the tag schemes                      |
@@ -75,6 +76,7 @@ pub mod sighan;
 pub mod spans;
 mod strings;
 mod template;
+mod token_encoder;
 mod trees;
 
 pub use bootstrap::{Bootstrap, Comparison, Interval};
@@ -94,4 +96,5 @@ pub use reader::{open_columns, open_scored, open_text, read_columns};
 pub use scheme::{Repair, Scheme};
 pub use segmented::{join_words, read_plain, read_segmented, write_plain, write_segmented};
 pub use template::{MAX_ROW, Template, Warning};
+pub use token_encoder::{ColumnSize, TokenEncoder};
 pub use trees::read_trees;

@@ -239,6 +239,16 @@ impl Encoder {
         self.vocabulary.text(&self.template, id)
     }
 
+    /// Returns how many different lines the template has.
+    pub(crate) fn n_shapes(&self) -> usize {
+        self.template.shapes().len()
+    }
+
+    /// Returns which line of the template an attribute is of.
+    pub(crate) fn shape_of(&self, id: u32) -> usize {
+        self.vocabulary.attribute(id)[0] as usize
+    }
+
     /// Encodes a corpus with labels, such as a development or test set.
     ///
     /// Attributes that the vocabulary does not have are dropped.

@@ -158,7 +158,7 @@ impl Encoder {
     }
 
     /// Returns the ids of the labels of a sentence, as they are learned.
-    pub(super) fn learned_labels(&self, sentence: &Sentence<'_>) -> Vec<u16> {
+    pub(crate) fn learned_labels(&self, sentence: &Sentence<'_>) -> Vec<u16> {
         let labels: Vec<&str> = sentence.labels().collect();
         let respelt = self.spelling.as_ref().and(self.scheme).and_then(|it| it.respell(&labels));
         match respelt {
