@@ -77,6 +77,7 @@ pub mod spans;
 mod strings;
 mod template;
 mod token_encoder;
+mod token_ids;
 mod trees;
 
 pub use bootstrap::{Bootstrap, Comparison, Interval};
@@ -97,4 +98,5 @@ pub use scheme::{Repair, Scheme};
 pub use segmented::{join_words, read_plain, read_segmented, write_plain, write_segmented};
 pub use template::{MAX_ROW, Template, Warning};
 pub use token_encoder::{ColumnSize, TokenEncoder};
+pub use token_ids::TokenIds;
 pub use trees::read_trees;

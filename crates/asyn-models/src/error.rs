@@ -1,7 +1,7 @@
 //! What can go wrong in this crate.
 
 /// A model that cannot be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The number of labels is not supported.
@@ -19,6 +19,16 @@ pub enum Error {
         rich: usize,
         /// All attributes.
         attributes: usize,
+    },
+    /// A number is out of range.
+    #[error("{what} must be {range}, not {actual}")]
+    Setting {
+        /// What the number says.
+        what: &'static str,
+        /// What is allowed.
+        range: &'static str,
+        /// The number that was asked for.
+        actual: f32,
     },
 }
 

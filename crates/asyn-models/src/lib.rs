@@ -1,8 +1,9 @@
 //! The models of `asyn`.
 //!
-//! | Model    | What it is                                             |
-//! | -------- | ------------------------------------------------------ |
-//! | [`Crf`]  | linear-chain conditional random field with rich edges  |
+//! | Model      | What it is                                             |
+//! | ---------- | ------------------------------------------------------ |
+//! | [`Crf`]    | linear-chain conditional random field with rich edges  |
+//! | [`BiLstm`] | bidirectional LSTM over vectors of words and characters |
 //!
 //! What a CRF says of a sentence:
 //!
@@ -17,10 +18,12 @@
 //! A model says where its weights lie and computes gradients and answers; it never
 //! spawns a thread and never writes a weight. Training belongs to `asyn-core`.
 
+mod bilstm;
 mod crf;
 mod error;
 mod kernel;
 
+pub use bilstm::{BiLstm, BiLstmSpec, BiLstmWorkspace, Characters, Column, Initial, OutputLayer};
 pub use crf::{
     BestFirst, Constraints, Contribution, Crf, CrfShape, CrfWorkspace, Lattice, Marginals, Pieces,
     Sequence, Source,

@@ -5,23 +5,23 @@
 
 /// The scores of a sentence.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scores<'a> {
-    pub(super) n_labels: usize,
+pub(crate) struct Scores<'a> {
+    pub(crate) n_labels: usize,
     /// The floats from one row of `nodes` to the next, at least `Y`.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// `T` rows.
-    pub(super) nodes: &'a [f32],
+    pub(crate) nodes: &'a [f32],
     /// One `Y × Y` matrix of the edges into a token for all tokens, or one for each.
-    pub(super) edges: &'a [f32],
+    pub(crate) edges: &'a [f32],
 }
 
 /// The marginals of a sentence.
-pub(super) struct LogSpace {
-    pub(super) log_z: f64,
+pub(crate) struct LogSpace {
+    pub(crate) log_z: f64,
     /// `T × Y`.
-    pub(super) nodes: Vec<f32>,
+    pub(crate) nodes: Vec<f32>,
     /// `(T − 1) × Y × Y`, the pairs into tokens 1 and on.
-    pub(super) pairs: Vec<f32>,
+    pub(crate) pairs: Vec<f32>,
 }
 
 impl Scores<'_> {
@@ -89,7 +89,7 @@ impl Scores<'_> {
 
     /// Computes log Z and all marginals.
     #[allow(clippy::cast_possible_truncation, reason = "marginals are f32 from here on")]
-    pub(super) fn marginals(&self) -> LogSpace {
+    pub(crate) fn marginals(&self) -> LogSpace {
         let (len, n) = (self.len(), self.n_labels);
         let (mut alpha, mut beta) = (Vec::new(), Vec::new());
         self.forward(&mut alpha);

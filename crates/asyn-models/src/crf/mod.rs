@@ -21,7 +21,7 @@ mod explain;
 mod gradient;
 mod lattice;
 mod linear_space;
-mod log_space;
+pub(crate) mod log_space;
 mod n_best;
 mod pieces;
 

@@ -7,7 +7,9 @@
 //! Loops over vectors use indices, not closures or iterator adaptors that take a vector: those
 //! are compiled without the instruction set, and each intrinsic in them becomes a call.
 
+pub(crate) mod cell;
 pub(crate) mod chain;
+pub(crate) mod softmax;
 pub(crate) mod viterbi;
 
 mod aligned;

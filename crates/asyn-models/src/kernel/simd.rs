@@ -39,7 +39,13 @@ pub(crate) trait Simd: Copy {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// Returns `a b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Returns the larger of each pair, and `b` where one is not a number.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Returns the smaller of each pair, and `b` where one is not a number.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Returns `a` with 0 in the lanes where `|a| < least`; what is not a number stays so.
+    fn drop_below(self, a: Self::V, least: f32) -> Self::V;
     /// Returns `a` with 0 in the lanes where `key` is less than `least`, or not a number.
     fn keep_from(self, a: Self::V, key: Self::V, least: f32) -> Self::V;
     /// Where `candidate > best`, replaces `best` by it and `label` by `candidate_label`.
@@ -68,21 +74,47 @@ pub(crate) trait Simd: Copy {
 
     /// Returns `exp(x)` for `x ≤ 0`, and exactly 0 for `x < least`; `least ≥ -80`.
     ///
-    /// Reduction to `|r| ≤ ln 2 / 2` and the degree-6 Taylor polynomial: its relative
-    /// error is below 2e-7. There are no denormal results, which would cost a
-    /// hundred cycles each.
+    /// There are no denormal results, which would cost a hundred cycles each.
     #[inline(always)]
     fn exp_from(self, x: Self::V, least: f32) -> Self::V {
-        let clamped = self.max(x, self.splat(-86.0));
-        let n = self.round(self.mul(clamped, self.splat(std::f32::consts::LOG2_E)));
+        let exp = self.exp(self.max(x, self.splat(-86.0)));
+        self.keep_from(exp, x, least)
+    }
+
+    /// Returns `1 / (1 + exp(-x))`, with an absolute error below 1e-7.
+    ///
+    /// No result is below 1e-8, so products of a few of them are no denormals.
+    #[inline(always)]
+    fn sigmoid(self, x: Self::V) -> Self::V {
+        // In this order a clamp keeps what is not a number.
+        let negated = self.sub(self.zero(), x);
+        let clamped = self.min(self.splat(18.0), self.max(self.splat(-18.0), negated));
+        let one = self.splat(1.0);
+        self.div(one, self.add(one, self.exp(clamped)))
+    }
+
+    /// Returns the hyperbolic tangent, with an absolute error below 2e-7.
+    #[inline(always)]
+    fn tanh(self, x: Self::V) -> Self::V {
+        let sigmoid = self.sigmoid(self.add(x, x));
+        self.mul_add(sigmoid, self.splat(2.0), self.splat(-1.0))
+    }
+
+    /// Returns `exp(x)` for `|x| ≤ 86`.
+    ///
+    /// Reduction to `|r| ≤ ln 2 / 2` and the degree-6 Taylor polynomial: its relative
+    /// error is below 2e-7.
+    #[inline(always)]
+    fn exp(self, x: Self::V) -> Self::V {
+        let n = self.round(self.mul(x, self.splat(std::f32::consts::LOG2_E)));
         // ln 2 in two parts (Cody and Waite), so that `n ln 2` is subtracted exactly.
-        let r = self.mul_add(n, self.splat(-0.693_359_4), clamped);
+        let r = self.mul_add(n, self.splat(-0.693_359_4), x);
         let r = self.mul_add(n, self.splat(2.121_944_4e-4), r);
         let mut p = self.splat(1.0 / 720.0);
         for coefficient in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
             p = self.mul_add(p, r, self.splat(coefficient));
         }
-        self.keep_from(self.scale_by_power(p, n), x, least)
+        self.scale_by_power(p, n)
     }
 }
 
@@ -168,8 +200,20 @@ impl Simd for Portable {
         lanewise(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        lanewise(|i| a[i] / b[i])
+    }
+    #[inline(always)]
     fn max(self, a: Self::V, b: Self::V) -> Self::V {
         lanewise(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        lanewise(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn drop_below(self, a: Self::V, least: f32) -> Self::V {
+        lanewise(|i| if a[i].abs() < least { 0.0 } else { a[i] })
     }
     #[inline(always)]
     fn keep_from(self, a: Self::V, key: Self::V, least: f32) -> Self::V {
@@ -290,9 +334,28 @@ mod x86 {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
+        fn div(self, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: `self` proves that the CPU has AVX-512F.
+            unsafe { _mm512_div_ps(a, b) }
+        }
+        #[inline(always)]
         fn max(self, a: __m512, b: __m512) -> __m512 {
             // SAFETY: `self` proves that the CPU has AVX-512F.
             unsafe { _mm512_max_ps(a, b) }
+        }
+        #[inline(always)]
+        fn min(self, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: `self` proves that the CPU has AVX-512F.
+            unsafe { _mm512_min_ps(a, b) }
+        }
+        #[inline(always)]
+        fn drop_below(self, a: __m512, least: f32) -> __m512 {
+            // SAFETY: `self` proves that the CPU has AVX-512F.
+            unsafe {
+                let kept =
+                    _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(_mm512_abs_ps(a), _mm512_set1_ps(least));
+                _mm512_maskz_mov_ps(kept, a)
+            }
         }
         #[inline(always)]
         fn keep_from(self, a: __m512, key: __m512, least: f32) -> __m512 {
@@ -389,9 +452,28 @@ mod x86 {
             unsafe { _mm256_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
+        fn div(self, a: __m256, b: __m256) -> __m256 {
+            // SAFETY: `self` proves that the CPU has AVX2.
+            unsafe { _mm256_div_ps(a, b) }
+        }
+        #[inline(always)]
         fn max(self, a: __m256, b: __m256) -> __m256 {
             // SAFETY: `self` proves that the CPU has AVX2.
             unsafe { _mm256_max_ps(a, b) }
+        }
+        #[inline(always)]
+        fn min(self, a: __m256, b: __m256) -> __m256 {
+            // SAFETY: `self` proves that the CPU has AVX2.
+            unsafe { _mm256_min_ps(a, b) }
+        }
+        #[inline(always)]
+        fn drop_below(self, a: __m256, least: f32) -> __m256 {
+            // SAFETY: `self` proves that the CPU has AVX2.
+            unsafe {
+                let size = _mm256_andnot_ps(_mm256_set1_ps(-0.0), a);
+                let kept = _mm256_cmp_ps::<_CMP_NLT_UQ>(size, _mm256_set1_ps(least));
+                _mm256_and_ps(kept, a)
+            }
         }
         #[inline(always)]
         fn keep_from(self, a: __m256, key: __m256, least: f32) -> __m256 {
