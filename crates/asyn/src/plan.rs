@@ -167,15 +167,15 @@ fn template_of(
 /// Returns the scheme that labels are learned in, where that is not the scheme of the file.
 fn scheme_of(before: Option<&Tagger>, settings: &Settings) -> Result<Option<Scheme>, Failure> {
     let asked = settings.scheme.map(Scheme::from);
-    let learned = before.map(Tagger::encoder).filter(|encoder| encoder.spelling().is_some());
-    let learned = learned.and_then(Encoder::scheme);
-    match (asked, learned) {
-        (Some(asked), Some(learned)) if asked != learned => Err(Failure::Usage(format!(
+    let Some(before) = before.map(Tagger::encoder) else { return Ok(asked) };
+    match asked {
+        Some(asked) if before.scheme() != Some(asked) => Err(Failure::Usage(format!(
             "--scheme {}: the model to go on from learned {}",
             asked.name(),
-            learned.name()
+            before.scheme().map_or("labels of no scheme", Scheme::name)
         ))),
-        _ => Ok(asked.or(learned)),
+        Some(asked) => Ok(Some(asked)),
+        None => Ok(before.spelling().and(before.scheme())),
     }
 }
 

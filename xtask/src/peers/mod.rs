@@ -1,35 +1,40 @@
 //! `cargo xtask peers`: what users would pick instead, measured in the same run.
 //!
-//! CRFsuite is the fastest linear-chain CRF that installs from a registry. It
-//! is installed into an environment of its own, trained on the same file with
-//! the same 19 templates, and scored by the same scorer. Both read text and
-//! leave a model; both tag text.
+//! CRFsuite is the fastest linear-chain CRF that installs from a registry, and
+//! pkuseg a word segmenter of its own kind. They are installed into an
+//! environment of their own, trained on the same files, and scored by the same
+//! scorer; only pkuseg says itself what it scores. All read text and leave a
+//! model; all tag text.
 //!
 //! What is not alike: CRFsuite keeps the pairs of attribute and label that it
 //! has seen, while `asyn` gives every attribute a weight for every label; and
 //! attributes are made by Python there, which its users pay for too. The time
 //! of a pass is the program's own, so it leaves Python out.
 
+mod table;
+mod task;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::available_parallelism;
 
-use asyn_report::Table;
 use asyn_report::statistics::median;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::reproduce::host::Host;
-use crate::reproduce::program::Program;
-use crate::workspace::{DATA_VARIABLE, Workspace, output, run as run_command};
+use crate::reproduce::program::{Program, Trained};
+use crate::workspace::{Workspace, output, run as run_command};
+use table::{ratios, values};
+use task::Task;
 
-/// The program that drives CRFsuite.
-const SCRIPT: &str = include_str!("crfsuite.py");
-/// What is installed from the Python package index.
-const PACKAGE: &str = "python-crfsuite==0.9.12";
-/// The passes of CRFsuite's stochastic gradient descent; its default is 1,000.
-const SGD_PASSES: u32 = 30;
+/// The programs that drive the peers.
+const CRFSUITE: &str = include_str!("crfsuite.py");
+const PKUSEG: &str = include_str!("pkuseg.py");
+/// What is installed from the Python package index: what has to be there, and what may be missing.
+const NEEDED: &str = "python-crfsuite==0.9.12";
+const WANTED: &str = "spacy-pkuseg==1.0.2";
 /// How often `asyn` trains; it is fast enough for a median.
 const N_REPEATS: usize = 3;
 
@@ -39,17 +44,12 @@ pub(crate) struct Args {
     /// Trains CRFsuite by L-BFGS too, its default; this takes minutes.
     #[arg(long)]
     lbfgs: bool,
+    /// Only this task.
+    #[arg(long, value_name = "chunking|segmentation")]
+    only: Option<String>,
     /// The folder for the results [default: target/peers].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-}
-
-/// The files that all train on and are tested on.
-#[derive(Debug)]
-struct Files {
-    about: &'static str,
-    train: PathBuf,
-    test: PathBuf,
 }
 
 /// One row of the table.
@@ -64,6 +64,8 @@ struct Row {
     /// From the text file to the saved model.
     all_seconds: f64,
     f1: f64,
+    /// What it took to get to the target.
+    to_target: Option<ToTarget>,
     /// From text to text.
     tag_tokens_per_second: Option<f64>,
     /// With attributes ready; `None` for `asyn`, which makes them as it tags.
@@ -71,24 +73,50 @@ struct Row {
     peak_memory_bytes: Option<u64>,
 }
 
-/// What the script answers.
+/// A run that ended with the target.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct ToTarget {
+    n_passes: usize,
+    train_seconds: f64,
+    /// From the text file on, as a command of so many passes.
+    all_seconds: f64,
+}
+
+/// What a script answers.
 #[derive(Debug, Deserialize)]
 struct Answer {
     version: String,
-    passes: Vec<f64>,
+    seconds_a_pass: f64,
+    /// Runs of more and more passes.
+    runs: Vec<AnsweredRun>,
+    tag_tokens_per_second: f64,
+    decode_tokens_per_second: Option<f64>,
+    peak_memory_bytes: u64,
+}
+
+/// A run of a peer: what it tagged, or what it scores itself.
+#[derive(Debug, Deserialize)]
+struct AnsweredRun {
+    passes: usize,
     train_seconds: f64,
     all_seconds: f64,
-    tag_tokens_per_second: f64,
-    decode_tokens_per_second: f64,
-    peak_memory_bytes: u64,
+    tagged: Option<PathBuf>,
+    f1: Option<f64>,
 }
 
 /// What `peers.json` holds.
 #[derive(Debug, Serialize)]
 struct Everything<'r> {
     host: &'r Host,
+    tasks: Vec<Compared>,
+}
+
+/// The rows of one task.
+#[derive(Debug, Serialize)]
+struct Compared {
     data: &'static str,
-    rows: &'r [Row],
+    target: f64,
+    rows: Vec<Row>,
 }
 
 /// Trains `asyn` and its peers and writes the table.
@@ -97,223 +125,210 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let out = workspace.root().join(out);
     fs::create_dir_all(&out).map_err(Error::file("create", &out))?;
     let program = Program::build(workspace)?;
-    let python = install(workspace, &out)?;
-    let files = files(workspace, &program, &out)?;
-
+    let (python, has_pkuseg) = install(workspace, &out)?;
     let n_cores = available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
-    let (mut rows, mut host) = (Vec::new(), None);
-    let mut threads = vec![1, n_cores];
-    threads.dedup();
-    for threads in threads {
-        let (row, measured_on) = asyn(workspace, &program, &files, threads, &out)?;
-        rows.push(row);
-        host = Some(measured_on);
-    }
-    let algorithms: &[_] = if args.lbfgs { &["l2sgd", "lbfgs"] } else { &["l2sgd"] };
-    for algorithm in algorithms {
-        let command = workspace.command(&python);
-        rows.push(crfsuite(command, &program, &files, algorithm, &out)?);
+    let (mut compared, mut host) = (Vec::new(), None);
+    let tasks = task::tasks(workspace, &program, &out)?;
+    for task in tasks.iter().filter(|task| args.only.as_ref().is_none_or(|it| it == task.name)) {
+        let bench = Bench { workspace, program: &program, python: &python, out: &out, task };
+        let mut rows = Vec::new();
+        let mut threads = vec![1, n_cores];
+        threads.dedup();
+        for threads in threads {
+            let (row, measured_on) = bench.asyn(threads)?;
+            rows.push(row);
+            host = Some(measured_on);
+        }
+        rows.push(bench.crfsuite("l2sgd", task.sgd_passes)?);
+        if args.lbfgs {
+            rows.push(bench.crfsuite("lbfgs", task.lbfgs_passes)?);
+        }
+        if let Some(passes) = task.pkuseg_passes.filter(|_| has_pkuseg) {
+            rows.push(bench.pkuseg(passes)?);
+        }
+        compared.push(Compared { data: task.about, target: task.target, rows });
     }
     match host {
-        Some(host) => write(&out, &host, &files, &rows),
+        Some(host) => write(&out, &host, compared),
         None => Ok(()),
     }
 }
 
-/// Returns the CoNLL-2000 files, or planted ones where there is no such corpus.
-fn files(workspace: &Workspace, program: &Program<'_>, out: &Path) -> Result<Files> {
-    if let Some(data) = workspace.data() {
-        let corpus = data.join("conll2000");
-        return Ok(Files {
-            about: "CoNLL-2000, all types of chunks",
-            train: corpus.join("train.txt.gz"),
-            test: corpus.join("test.txt"),
-        });
-    }
-    eprintln!("{DATA_VARIABLE} is not set: a planted corpus stands in for CoNLL-2000");
-    let (train, test) = (out.join("planted-train.txt"), out.join("planted-test.txt"));
-    program.generate(9000, 1, &train)?;
-    program.generate(2000, 2, &test)?;
-    Ok(Files { about: "a planted corpus of the size of CoNLL-2000", train, test })
-}
-
-/// Installs the peer where it is missing, and returns the Python that has it.
-fn install(workspace: &Workspace, out: &Path) -> Result<PathBuf> {
+/// Installs the peers where they are missing, and returns the Python that has them, and whether
+/// pkuseg is among them.
+fn install(workspace: &Workspace, out: &Path) -> Result<(PathBuf, bool)> {
     let environment = out.join("python");
     let python = environment.join("bin").join("python");
     if !python.exists() {
         run_command(workspace.command("python3").args(["-m", "venv"]).arg(&environment))?;
     }
-    let mut pip = workspace.command(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE]);
-    run_command(&mut pip).inspect_err(|_| {
-        eprintln!("{PACKAGE} cannot be installed here, so there is nothing to compare with");
-    })?;
-    Ok(python)
-}
-
-/// Trains and tags with the defaults of `asyn`.
-fn asyn(
-    workspace: &Workspace,
-    program: &Program<'_>,
-    files: &Files,
-    threads: u32,
-    out: &Path,
-) -> Result<(Row, Host)> {
-    let model = out.join("asyn.safetensors");
-    let mut arguments = vec!["--train".to_owned(), files.train.display().to_string()];
-    arguments.extend(["--template", "chunking", "--threads"].map(str::to_owned));
-    arguments.push(threads.to_string());
-    let mut trained = Vec::new();
-    for repeat in 1..=N_REPEATS {
-        eprintln!("asyn, {threads} threads, {repeat} of {N_REPEATS}");
-        trained.push(program.train(&arguments, &model)?);
-    }
-    let tagged = out.join("asyn-tagged.txt");
-    let mut speeds = Vec::new();
-    for _ in 0..N_REPEATS {
-        speeds.extend(program.tag(&model, &files.test, threads, &tagged)?.tokens_per_second);
-    }
-    let of_all = |value: &dyn Fn(&crate::reproduce::program::Trained) -> Option<f64>| {
-        median(&trained.iter().filter_map(value).collect::<Vec<_>>())
+    let install = |package: &str| {
+        let mut pip = workspace.command(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
+        run_command(&mut pip)
+            .inspect_err(|_| eprintln!("{package} cannot be installed here: it is left out"))
     };
-    let ends = || trained.iter().filter_map(|trained| trained.run.end.as_ref());
-    let incomplete = || Error::Incomplete { name: "asyn".to_owned(), lacks: "end" };
-    let row = Row {
-        name: "asyn".to_owned(),
-        threads,
-        n_passes: trained[0].run.passes.len(),
-        seconds_a_pass: of_all(&|trained| trained.run.seconds_a_pass()),
-        train_seconds: of_all(&|trained| Some(trained.run.end.as_ref()?.total_train_seconds))
-            .ok_or_else(incomplete)?,
-        all_seconds: of_all(&|trained| Some(trained.seconds)).ok_or_else(incomplete)?,
-        f1: program.score(&tagged)?.f1,
-        tag_tokens_per_second: median(&speeds),
-        decode_tokens_per_second: None,
-        peak_memory_bytes: ends().filter_map(|end| end.peak_memory_bytes).max(),
-    };
-    Ok((row, Host::new(workspace, &trained[0].run, "cargo xtask peers")))
+    install(NEEDED)?;
+    let has_pkuseg = install(WANTED).is_ok();
+    Ok((python, has_pkuseg))
 }
 
-/// Trains and tags with CRFsuite; `python` runs the Python that has it.
-fn crfsuite(
-    mut python: Command,
-    program: &Program<'_>,
-    files: &Files,
-    algorithm: &str,
-    out: &Path,
-) -> Result<Row> {
-    eprintln!("CRFsuite, {algorithm}: this takes a while");
-    let tagged = out.join(format!("crfsuite-{algorithm}-tagged.txt"));
-    python.args(["-c", SCRIPT]).args([&files.train, &files.test, &tagged]);
-    python.arg(out.join("crfsuite.model")).args([algorithm, &SGD_PASSES.to_string()]);
-    let answer = output(python.stderr(Stdio::inherit()))?;
-    let answer: Answer = serde_json::from_str(&answer)
-        .map_err(|source| Error::Answer { command: "crfsuite.py".to_owned(), source })?;
-    Ok(Row {
-        name: format!("CRFsuite {} {algorithm}", answer.version),
-        threads: 1,
-        n_passes: answer.passes.len(),
-        seconds_a_pass: median(&answer.passes),
-        train_seconds: answer.train_seconds,
-        all_seconds: answer.all_seconds,
-        f1: program.score(&tagged)?.f1,
-        tag_tokens_per_second: Some(answer.tag_tokens_per_second),
-        decode_tokens_per_second: Some(answer.decode_tokens_per_second),
-        peak_memory_bytes: Some(answer.peak_memory_bytes),
-    })
+/// What is needed to train all programs for one task.
+struct Bench<'b> {
+    workspace: &'b Workspace,
+    program: &'b Program<'b>,
+    python: &'b Path,
+    out: &'b Path,
+    task: &'b Task,
 }
 
-/// Returns the table of measured values.
-fn values(rows: &[Row]) -> Table {
-    let number = |value: Option<f64>, n_digits: usize| {
-        value.map_or_else(|| "–".to_owned(), |value| format!("{value:.n_digits$}"))
-    };
-    let header = [
-        "program",
-        "threads",
-        "passes",
-        "s a pass",
-        "s training",
-        "s text to model",
-        "F1 (%)",
-        "thousand tokens/s text to text",
-        "attributes ready",
-        "peak MB",
-    ];
-    rows.iter().fold(Table::new(header), |table, row| {
-        let memory = row.peak_memory_bytes.map(|bytes| bytes.div_ceil(1_000_000).to_string());
-        table.row([
-            row.name.clone(),
-            row.threads.to_string(),
-            row.n_passes.to_string(),
-            number(row.seconds_a_pass, 4),
-            number(Some(row.train_seconds), 2),
-            number(Some(row.all_seconds), 2),
-            number(Some(row.f1), 2),
-            number(row.tag_tokens_per_second.map(|speed| speed / 1e3), 0),
-            number(row.decode_tokens_per_second.map(|speed| speed / 1e3), 0),
-            memory.unwrap_or_else(|| "–".to_owned()),
-        ])
-    })
-}
-
-/// Returns how many times as much each peer needs as `asyn` on all cores.
-fn ratios(rows: &[Row]) -> Table {
-    let asyn = rows.iter().filter(|row| row.name == "asyn").max_by_key(|row| row.threads);
-    let n_threads = asyn.map_or(1, |row| row.threads);
-    let header = [
-        "times as much as asyn",
-        "s a pass",
-        "s training",
-        "s text to model",
-        "text to text",
-        "tagging alone",
-        "memory",
-    ];
-    let note = format!(
-        "asyn with its defaults on {n_threads} threads; the peers have one thread. In \"tagging \
-         alone\" their attributes are ready, while asyn still goes from text to text."
-    );
-    let peers = rows.iter().filter(|row| row.name != "asyn");
-    peers.fold(Table::new(header).note(note), |table, peer| {
-        let ratio = |value: &dyn Fn(&Row) -> Option<f64>| {
-            let ratio = asyn.and_then(|asyn| Some(value(peer)? / value(asyn)?));
-            ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.1}"))
+impl Bench<'_> {
+    /// Trains `asyn` some times with more flags, and returns all runs.
+    fn train(&self, threads: u32, flags: &[String], model: &Path) -> Result<Vec<Trained>> {
+        let mut arguments = vec!["--train".to_owned(), self.task.train.display().to_string()];
+        arguments.extend(self.task.flags.iter().map(|&flag| flag.to_owned()));
+        arguments.extend(["--threads".to_owned(), threads.to_string()]);
+        arguments.extend_from_slice(flags);
+        let train = |repeat| {
+            eprintln!("asyn, {}, {threads} threads, {repeat} of {N_REPEATS}", self.task.name);
+            self.program.train(&arguments, model)
         };
-        #[allow(clippy::cast_precision_loss, reason = "a ratio of memories needs few digits")]
-        let memory = |row: &Row| row.peak_memory_bytes.map(|bytes| bytes as f64);
-        table.row([
-            peer.name.clone(),
-            ratio(&|row| row.seconds_a_pass),
-            ratio(&|row| Some(row.train_seconds)),
-            ratio(&|row| Some(row.all_seconds)),
-            ratio(&|row| row.tag_tokens_per_second.map(f64::recip)),
-            ratio(&|row| {
-                row.decode_tokens_per_second.or(row.tag_tokens_per_second).map(f64::recip)
+        (1..=N_REPEATS).map(train).collect()
+    }
+
+    /// Trains and tags with the defaults of `asyn`.
+    fn asyn(&self, threads: u32) -> Result<(Row, Host)> {
+        let (Self { program, task, .. }, incomplete) =
+            (self, || Error::Incomplete { name: "asyn".to_owned(), lacks: "end" });
+        let to_target = self.to_target(threads)?;
+        let model = self.out.join("asyn.safetensors");
+        let trained = self.train(threads, &[], &model)?;
+        let tagged = self.out.join("asyn-tagged.txt");
+        let mut speeds = Vec::new();
+        for _ in 0..N_REPEATS {
+            speeds.extend(program.tag(&model, &task.test, threads, &tagged)?.tokens_per_second);
+        }
+        let of_all = |value: &dyn Fn(&Trained) -> Option<f64>| {
+            median(&trained.iter().filter_map(value).collect::<Vec<_>>())
+        };
+        let ends = || trained.iter().filter_map(|trained| trained.run.end.as_ref());
+        let row = Row {
+            name: "asyn".to_owned(),
+            threads,
+            n_passes: trained[0].run.passes.len(),
+            seconds_a_pass: of_all(&|trained| trained.run.seconds_a_pass()),
+            train_seconds: of_all(&|trained| Some(trained.run.end.as_ref()?.total_train_seconds))
+                .ok_or_else(incomplete)?,
+            all_seconds: of_all(&|trained| Some(trained.seconds)).ok_or_else(incomplete)?,
+            f1: program.score_as(task.scorer, &tagged)?.f1,
+            to_target,
+            tag_tokens_per_second: median(&speeds),
+            decode_tokens_per_second: None,
+            peak_memory_bytes: ends().filter_map(|end| end.peak_memory_bytes).max(),
+        };
+        Ok((row, Host::new(self.workspace, &trained[0].run, "cargo xtask peers")))
+    }
+
+    /// Measures the time to the target: first in which pass it is reached, scoring the test after
+    /// each, then commands of so many passes.
+    fn to_target(&self, threads: u32) -> Result<Option<ToTarget>> {
+        let model = self.out.join("asyn-target.safetensors");
+        let scored = ["--dev".to_owned(), self.task.test.display().to_string()];
+        let scored = self.train(threads, &scored, &model)?;
+        let reached = |trained: &Trained| {
+            let scores = trained.run.score_by_time();
+            let pass = scores.iter().position(|&(_, f1)| f1 >= self.task.target)?;
+            Some((pass + 1, scores[pass].0))
+        };
+        let reached: Vec<(usize, f64)> = scored.iter().filter_map(reached).collect();
+        let Some(&(n_passes, _)) = reached.iter().max_by_key(|(n_passes, _)| *n_passes) else {
+            return Ok(None);
+        };
+        let passes = ["--passes".to_owned(), n_passes.to_string()];
+        let whole = self.train(threads, &passes, &model)?;
+        let times: Vec<f64> = reached.iter().map(|&(_, seconds)| seconds).collect();
+        let commands: Vec<f64> = whole.iter().map(|trained| trained.seconds).collect();
+        let measured = median(&times).zip(median(&commands));
+        Ok(measured.map(|(train_seconds, all_seconds)| ToTarget {
+            n_passes,
+            train_seconds,
+            all_seconds,
+        }))
+    }
+
+    /// Trains and tags with CRFsuite.
+    fn crfsuite(&self, algorithm: &str, passes: &[&str]) -> Result<Row> {
+        eprintln!("CRFsuite, {}, {algorithm}: this takes a while", self.task.name);
+        let tagged = self.out.join(format!("crfsuite-{}-{algorithm}", self.task.name));
+        let mut python = self.workspace.command(self.python);
+        python.args(["-c", CRFSUITE, self.task.name]).args([&self.task.train, &self.task.test]);
+        python.args([tagged, self.out.join("crfsuite.model")]).arg(algorithm).args(passes);
+        let answer = output(python.stderr(Stdio::inherit()))?;
+        self.row("crfsuite.py", &format!(" {algorithm}"), &answer)
+    }
+
+    /// Trains and segments with pkuseg.
+    fn pkuseg(&self, passes: u32) -> Result<Row> {
+        eprintln!("pkuseg, {passes} passes: this takes minutes");
+        let mut python = self.workspace.command(self.python);
+        python.args(["-c", PKUSEG]).args([&self.task.train, &self.task.test]);
+        let answer = output(python.arg(passes.to_string()).stderr(Stdio::inherit()))?;
+        self.row("pkuseg.py", "", &answer)
+    }
+
+    /// Makes a row of what a script answered.
+    fn row(&self, script: &str, algorithm: &str, answer: &str) -> Result<Row> {
+        let answer: Answer = serde_json::from_str(answer)
+            .map_err(|source| Error::Answer { command: script.to_owned(), source })?;
+        let mut scored = Vec::new();
+        for run in &answer.runs {
+            let f1 = match &run.tagged {
+                Some(tagged) => Some(self.program.score_as(self.task.scorer, tagged)?.f1),
+                None => run.f1,
+            };
+            scored.extend(f1.map(|f1| (run, f1)));
+        }
+        let incomplete = || Error::Incomplete { name: script.to_owned(), lacks: "runs" };
+        let &(last, f1) = scored.last().ok_or_else(incomplete)?;
+        let reached = scored.iter().find(|(_, f1)| *f1 >= self.task.target);
+        let program = if script == "pkuseg.py" { "spacy-pkuseg" } else { "CRFsuite" };
+        Ok(Row {
+            name: format!("{program} {}{algorithm}", answer.version),
+            threads: 1,
+            n_passes: last.passes,
+            seconds_a_pass: Some(answer.seconds_a_pass),
+            train_seconds: last.train_seconds,
+            all_seconds: last.all_seconds,
+            f1,
+            to_target: reached.map(|(run, _)| ToTarget {
+                n_passes: run.passes,
+                train_seconds: run.train_seconds,
+                all_seconds: run.all_seconds,
             }),
-            ratio(&memory),
-        ])
-    })
+            tag_tokens_per_second: Some(answer.tag_tokens_per_second),
+            decode_tokens_per_second: answer.decode_tokens_per_second,
+            peak_memory_bytes: Some(answer.peak_memory_bytes),
+        })
+    }
 }
 
-fn write(out: &Path, host: &Host, files: &Files, rows: &[Row]) -> Result<()> {
-    let (values, ratios) = (values(rows), ratios(rows));
-    let about = files.about;
-    println!("\n{about}\n\n{values}\n{ratios}");
-    let text = format!(
-        "# asyn and its peers\n\nData: {about}.\nMachine: {}, {} cores, kernels {}.\nDate: {}.\n\
-         Commit: {}.\nCommand: `{}`.\n\n{}\n{}",
+fn write(out: &Path, host: &Host, tasks: Vec<Compared>) -> Result<()> {
+    let mut text = format!(
+        "# asyn and its peers\n\nMachine: {}, {} cores, kernels {}.\nDate: {}.\nCommit: {}.\n\
+         Command: `{}`.\n",
         host.cpu,
         host.cores,
         host.kernels,
         host.date,
         host.commit.as_deref().unwrap_or("unknown"),
         host.command,
-        values.markdown(),
-        ratios.markdown()
     );
-    let everything = Everything { host, data: about, rows };
+    for Compared { data, target, rows } in &tasks {
+        let (values, ratios) = (values(rows, *target), ratios(rows));
+        println!("\n{data}\n\n{values}\n{ratios}");
+        text += &format!("\nData: {data}.\n\n{}\n{}", values.markdown(), ratios.markdown());
+    }
+    let everything = Everything { host, tasks };
     let json = serde_json::to_string_pretty(&everything).expect("numbers and strings are JSON");
     for (name, text) in [("peers.md", text), ("peers.json", json)] {
         let path = out.join(name);
@@ -321,33 +336,4 @@ fn write(out: &Path, host: &Host, files: &Files, rows: &[Row]) -> Result<()> {
         println!("Written: {}", path.display());
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(name: &str, threads: u32, seconds: f64) -> Row {
-        Row {
-            name: name.to_owned(),
-            threads,
-            n_passes: 10,
-            seconds_a_pass: Some(seconds / 10.0),
-            train_seconds: seconds,
-            all_seconds: 2.0 * seconds,
-            f1: 93.7,
-            tag_tokens_per_second: Some(1000.0 / seconds),
-            decode_tokens_per_second: None,
-            peak_memory_bytes: None,
-        }
-    }
-
-    #[test]
-    fn peers_are_compared_with_the_fastest_row_of_asyn() {
-        let rows = [row("asyn", 1, 2.0), row("asyn", 2, 1.0), row("CRFsuite", 1, 15.0)];
-        let text = ratios(&rows).to_string();
-        let cells: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(cells, ["CRFsuite", "15.0", "15.0", "15.0", "15.0", "15.0", "–"]);
-        assert_eq!(values(&rows).to_string().lines().count(), 4);
-    }
 }

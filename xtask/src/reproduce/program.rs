@@ -100,10 +100,15 @@ impl<'w> Program<'w> {
         })
     }
 
-    /// Scores the last two columns of `file`.
+    /// Scores the last two columns of `file`, chunks as the classic scorer does.
     pub(crate) fn score(&self, file: &Path) -> Result<Score> {
+        self.score_as("conlleval", file)
+    }
+
+    /// Scores the last two columns of `file` with a scorer of `asyn eval`.
+    pub(crate) fn score_as(&self, scorer: &str, file: &Path) -> Result<Score> {
         let mut command = self.command();
-        command.args(["eval", "--json"]).arg(file);
+        command.args(["eval", "--json", "--scorer", scorer]).arg(file);
         let answer = output(command.stderr(Stdio::inherit()))?;
         let command = "asyn eval --json".to_owned();
         serde_json::from_str(&answer).map_err(|source| Error::Answer { command, source })
