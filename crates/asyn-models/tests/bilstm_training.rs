@@ -11,7 +11,12 @@ use tagger::{Reference, rich, sentence, small};
 mod tagger;
 
 fn sgd(rate: f32) -> Sgd {
-    Sgd { schedule: Schedule::Constant { rate }, l2: 0.0, averaging: Averaging::Off }
+    Sgd {
+        schedule: Schedule::Constant { rate },
+        l2: 0.0,
+        averaging: Averaging::Off,
+        ..Sgd::default()
+    }
 }
 
 fn sentences(spec: &BiLstmSpec, n: usize) -> Vec<TokenIds> {

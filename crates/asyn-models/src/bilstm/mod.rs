@@ -76,7 +76,7 @@ use packing::Packing;
 ///     initial: Initial::Orthogonal,
 /// })?;
 /// let mut weights = model.initial_weights(1);
-/// let update = Sgd { schedule: Schedule::Constant { rate: 0.3 }, l2: 0.0, averaging: Averaging::Off };
+/// let update = Sgd { schedule: Schedule::Constant { rate: 0.3 }, l2: 0.0, averaging: Averaging::Off, ..Sgd::default() };
 /// let trainer = Trainer::builder().update(update).passes(60).build()?;
 /// trainer.fit(&model, &train, &mut weights, &mut ())?;
 ///
