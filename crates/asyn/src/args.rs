@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::format::{Fields, FormatChoice, SchemeChoice, ValidChoice};
 use crate::import::ImportArgs;
 use crate::settings::in_words;
+use crate::tune::TuneVerb;
 
 /// Trains structured models on all the cores of a CPU, asynchronously.
 #[derive(Debug, Parser)]
@@ -38,6 +39,9 @@ pub(crate) enum Verb {
     /// Trains a model.
     #[command(subcommand)]
     Train(TrainVerb),
+    /// Searches settings that score well on development data.
+    #[command(subcommand)]
+    Tune(TuneVerb),
     /// Trains and scores on all folds of a file: cross-validation.
     #[command(subcommand)]
     Cv(CvVerb),

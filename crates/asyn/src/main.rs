@@ -39,6 +39,7 @@ mod segment;
 mod settings;
 mod tag;
 mod train;
+mod tune;
 mod watch;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ use crate::args::{Cli, DoctorVerb, GenVerb, TrainVerb, Verb};
 use crate::cv::CvVerb;
 use crate::failure::Failure;
 use crate::progress::Talk;
+use crate::tune::TuneVerb;
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -71,6 +73,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
     }
     match verb {
         Verb::Train(TrainVerb::Crf(args)) => train::run(args, talk, started),
+        Verb::Tune(TuneVerb::Crf(args)) => tune::run(args, talk),
         Verb::Cv(CvVerb::Crf(args)) => cv::run(args, talk),
         Verb::Replay(args) => replay::run(args, talk),
         Verb::Measure(TrainVerb::Crf(args)) => measure::run(args, talk, started),

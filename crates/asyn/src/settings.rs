@@ -345,7 +345,8 @@ pub(crate) fn all_cores() -> NonZeroUsize {
     available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-fn to_table(settings: &impl Serialize) -> Table {
+/// Returns settings by the names of their flags.
+pub(crate) fn to_table(settings: &impl Serialize) -> Table {
     Table::try_from(settings).expect("settings are numbers and strings")
 }
 

@@ -155,6 +155,11 @@ impl Watch {
         }
     }
 
+    /// Returns whether the user ended the run.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.is_interrupted
+    }
+
     /// Ends the watch: the words for how it was done, the best pass, and the log for the end.
     pub(crate) fn finish(self) -> Result<(String, Option<Best>, Log), Failure> {
         if let Some(progress) = &self.progress {
@@ -271,16 +276,18 @@ impl Watch {
 
 /// Returns the command line, fit to be typed again.
 fn typed_line() -> String {
-    let quoted = |word: &str| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,%+@".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
     let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
     std::iter::once("asyn".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns a word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,%+@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 impl Observer for Watch {

@@ -1,5 +1,8 @@
 //! Many trainings at once: cross-validation and the search for settings.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
 use crate::place::{Place, assert_fails, errors};
@@ -57,4 +60,76 @@ fn cross_validation_refuses_what_it_cannot_do() {
     assert_eq!(place.names(), ["train.txt"]);
     let said = errors(&place.run("cv crf train.txt --folds 2 --passes 1"));
     assert!(said.contains("fold 1/2: F1 "), "{said}");
+}
+
+#[test]
+fn the_best_settings_can_be_typed_and_score_what_the_table_says() {
+    let place = Place::with_corpus(120);
+    let tune = "tune crf train.txt -d 25% --strategy serial --trials 6 --max-passes 4";
+    let found = place.succeed(&format!("{tune} --templates chunking,word --rich-edges"));
+    assert_eq!(place.succeed(&format!("{tune} --templates chunking,word --rich-edges")), found);
+    let lines: Vec<&str> = found.lines().collect();
+    assert_eq!(lines.len(), 1 + 6 + 1 + 1, "{found}");
+    let column = |line: &str, column: usize| {
+        line.split_whitespace().nth(column).unwrap().parse::<f64>().unwrap()
+    };
+    let scores: Vec<f64> = lines[1..7].iter().map(|line| column(line, 0)).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{found}");
+    let mut passes: Vec<f64> = lines[1..7].iter().map(|line| column(line, 3)).collect();
+    assert_eq!(passes[0], 4.0);
+    passes.sort_by(f64::total_cmp);
+    assert_eq!(passes, [1.0, 1.0, 1.0, 2.0, 4.0, 4.0]);
+    let best = lines[8].strip_prefix("asyn ").unwrap();
+    assert!(best.starts_with("train crf train.txt ") && best.contains("--passes 4"), "{best}");
+    let said = errors(&place.run(best));
+    let score = lines[1].split_whitespace().next().unwrap();
+    assert!(said.contains(&format!("dev F1 {score}")), "{said} has no {score}");
+}
+
+#[test]
+fn what_is_typed_is_not_searched() {
+    let place = Place::with_corpus(40);
+    let tune = "tune crf -q train.txt -d 25% --trials 4 --max-passes 1 --strategy serial";
+    let found = place.succeed(&format!("{tune} --rate 0.15 --l2 0.7 -f 2 -p word"));
+    let rows: Vec<&str> = found.lines().skip(1).take(4).collect();
+    for row in rows {
+        assert!(row.ends_with("0.15       0.7         2              -  word"), "{row}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_search_prints_what_it_found() {
+    let place = Place::with_corpus(60);
+    let mut command = place.command("tune crf train.txt -d 25% --trials 500 --max-passes 1000");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !lines.next().unwrap().unwrap().starts_with("trial ") {}
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
+    let end = lines.last().unwrap().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{end}");
+    assert!(end.starts_with("asyn: stopped after "), "{end}");
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert!(found.lines().last().unwrap().starts_with("asyn train crf train.txt "), "{found}");
+}
+
+#[test]
+fn a_search_refuses_what_it_cannot_do() {
+    let place = Place::with_corpus(10);
+    for (flags, cause) in [
+        ("", "tune needs --dev"),
+        ("-d 20% --passes 3", "--passes is not for tune"),
+        ("-d 20% --init m", "--init is not for tune"),
+        ("-d 20% -m model", "--model is not for tune"),
+        ("-d 20% --trials 0", "--trials"),
+        ("-d 20% --max-passes 0", "--max-passes"),
+        ("-d 20% --templates word -p word", "cannot be used with"),
+    ] {
+        assert_fails(&place.run(&format!("tune crf -q train.txt {flags}")), 2, cause);
+    }
+    assert_fails(&place.run("tune crf -q train.txt -d 20% --templates none"), 66, "none");
+    assert_eq!(place.names(), ["train.txt"]);
 }
