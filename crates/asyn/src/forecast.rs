@@ -6,7 +6,7 @@
 //!
 //! | Part          | Bytes                                                                       |
 //! | ------------- | --------------------------------------------------------------------------- |
-//! | weights       | 4 L a copy: the live ones, those that are read out, those of the last second, those of the best pass, the average twice; again those of a checkpoint |
+//! | weights       | 4 L a copy: the live ones, the average, those that are read out and those of the best pass where there are development data; again those of a checkpoint |
 //! | step sizes    | 2 A, or 12 A where uses are counted in windows                              |
 //! | workers       | hot rows twice, or a table of slots for A rows                              |
 //! | long sentence | for each worker 4 T (6 Y + attributes), and 8 T Y² with rich edges          |
@@ -108,9 +108,8 @@ impl Forecast {
     /// Returns the most memory that the process will have held at the end of a run that trains for
     /// so long.
     pub(crate) fn facts(&self, train_seconds: Option<f64>) -> ForecastFacts {
-        let lasts = train_seconds.is_none_or(|seconds| seconds >= 1.0);
         ForecastFacts {
-            memory_bytes: self.peak(lasts),
+            memory_bytes: self.peak(),
             available_bytes: self.available.map(|available| available + self.held),
             train_seconds,
         }
@@ -121,7 +120,7 @@ impl Forecast {
         let Some(available) = self.available.filter(|&available| !self.fits(available)) else {
             return Ok(());
         };
-        let parts = self.parts(true);
+        let parts = self.parts();
         let (name, _) = parts.iter().max_by_key(|(_, bytes)| *bytes).expect("there are parts");
         let fitting = self.fitting(available, encoder, examples);
         let advice = if fitting.is_empty() {
@@ -135,18 +134,18 @@ impl Forecast {
         Err(Failure::Usage(format!(
             "{}: training would take {} of memory, most of it for {name}, and {} are available: {advice}",
             self.settings.train.display(),
-            size(self.peak(true)),
+            size(self.peak()),
             size(available + self.held),
         )))
     }
 
     fn fits(&self, available: u64) -> bool {
-        self.peak(true).saturating_sub(self.held) <= available
+        self.peak().saturating_sub(self.held) <= available
     }
 
-    /// Returns the most that the process holds; `lasts` tells whether it trains for a second.
-    fn peak(&self, lasts: bool) -> u64 {
-        let training: u64 = self.parts(lasts).iter().map(|(_, bytes)| bytes).sum();
+    /// Returns the most that the process holds.
+    fn peak(&self) -> u64 {
+        let training: u64 = self.parts().iter().map(|(_, bytes)| bytes).sum();
         let saving = self.stored() + self.saved();
         // The weights of a model to go on from are copied out, and into their new places.
         let joining = if self.settings.init.is_some() { 4 * self.stored() } else { 0 };
@@ -165,23 +164,22 @@ impl Forecast {
     }
 
     /// Returns what is held while training, by what for.
-    fn parts(&self, lasts: bool) -> [(String, u64); 3] {
+    fn parts(&self) -> [(String, u64); 3] {
         let settings = &self.settings;
         let CrfShape { n_labels, n_attributes, n_rich, .. } = self.shape;
         let blocks = n_attributes as u64 + n_rich as u64;
         let averages = u64::from(settings.update == UpdateChoice::Asgd);
         let best = u64::from(self.longest_dev.is_some());
         let is_batch = settings.update == UpdateChoice::Lbfgs;
-        // Reading the average out takes a copy of it.
-        let mut copies = 2 + 2 * averages + best;
+        // To be scored, the weights are read out.
+        let mut copies = 1 + averages + 2 * best;
         // A run folder holds the tables of a checkpoint, and the file that they are written to.
         copies += if self.writes_checkpoints() { 1 + averages + best } else { 0 };
-        copies += u64::from(lasts && !is_batch);
         let mut weights = copies * self.stored();
         if is_batch {
             let pairs = LBFGS_PAIRS.min(u64::from(settings.passes));
             let vectors = LBFGS_VECTORS + 2 * pairs + settings.threads.get() as u64;
-            weights += 2 * vectors * self.stored() + self.stored();
+            weights += 2 * vectors * self.stored() + 2 * self.stored();
         }
         let steps = match settings.update {
             UpdateChoice::Adf => 2 * blocks,
@@ -326,5 +324,5 @@ fn first_that_fits(
     available: u64,
 ) -> Option<(String, u64)> {
     let found = tried.find(|(_, forecast)| forecast.fits(available));
-    found.map(|(what, forecast)| (what, forecast.peak(true)))
+    found.map(|(what, forecast)| (what, forecast.peak()))
 }

@@ -82,7 +82,7 @@ fn what_does_not_fit_is_refused_with_cut_offs_that_do() {
     let limited = |flags: &str| {
         // A limit on addresses stands for a machine with less memory.
         let script = format!(
-            r#"ulimit -v 150000; exec "$0" train crf -q train.txt -m m -p template --strategy serial -t 1 --passes 1 {flags}"#
+            r#"ulimit -v 120000; exec "$0" train crf -q train.txt -m m -p template --strategy serial -t 1 --passes 1 {flags}"#
         );
         let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_asyn")]).current_dir(place.path(""));
