@@ -75,6 +75,8 @@ pub struct Lane<W> {
     gradient: Gradient,
     touched: Touched,
     memory: Memory,
+    /// What the update rule keeps of each step, if it keeps anything.
+    kept: Option<Box<Snapshot>>,
     gauge: Option<Box<Gauge>>,
     ledger: Option<Box<Ledger>>,
     /// What this worker did since the trainer last asked.
@@ -201,10 +203,17 @@ impl<W> Lane<W> {
             gradient: Gradient::new(access.sparse_threshold),
             touched: Touched::default(),
             memory,
+            kept: None,
             gauge: None,
             ledger: None,
             tally: Tally::default(),
         }
+    }
+
+    /// Makes the worker keep a copy of one table of what each step touches.
+    pub(crate) fn with_kept(mut self, layout: &Layout) -> Self {
+        self.kept = Some(Box::new(Snapshot::new(layout)));
+        self
     }
 
     /// Adds instruments, which may know the optimum, and a ledger of the writes to `sample`, if
@@ -282,6 +291,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         };
         let mut worker =
             Worker::new(index, segment.model.layout(), tables, segment.access.write, private)
+                .with_kept(segment.update.kept_table().zip(lane.kept.as_deref_mut()))
                 .with_ledger(lane.ledger.as_deref_mut())
                 .with_versions(segment.counters.and_then(Counters::versions))
                 .with_shadow(lane.gauge.as_ref().and_then(|gauge| gauge.shadow()));
@@ -323,11 +333,12 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         let is_sampled =
             self.gauge.as_mut().is_some_and(|(gauge, _)| gauge.draw(self.segment.seed, ticket));
         self.is_behind = self.segment.update.catches_up();
-        if is_sampled || self.is_behind || self.worker.reads_snapshot() {
+        let keeps = self.segment.update.kept_table().is_some();
+        if is_sampled || self.is_behind || keeps || self.worker.reads_snapshot() {
             let batch = self.batch();
             self.touched.clear();
             self.segment.model.touched(&batch, self.workspace, self.touched);
-            self.worker.plan_snapshot(self.touched);
+            self.worker.plan_copies(self.touched);
         }
         if let Some((gauge, _)) = self.gauge.as_mut().filter(|_| is_sampled) {
             gauge.plan(self.segment.model.layout(), self.touched);
@@ -352,6 +363,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         if let Some((gauge, counters)) = &mut self.gauge {
             gauge.read(&self.worker, self.touched, counters);
         }
+        self.worker.keep();
         self.worker.take_snapshot();
         if self.worker.reads_snapshot() {
             self.end_read();

@@ -7,8 +7,9 @@ mod tasks;
 use std::ops::ControlFlow;
 
 use asyn_core::{
-    Adam, Adf, AdfCounting, Averaging, Checkpoint, Error, Event, Model, Outcome, Read, Replicas,
-    Sampling, Schedule, Serial, Sgd, SharedWeights, Trainer, TrainerBuilder, Update,
+    Adam, AdaptiveRevision, Adf, AdfCounting, Averaging, Checkpoint, Error, Event, Model, Outcome,
+    Read, Replicas, Sampling, Schedule, Serial, Sgd, SharedWeights, Trainer, TrainerBuilder,
+    Update,
 };
 use asyn_testing::{Click, Logistic, separable_clicks};
 use tasks::bits;
@@ -139,6 +140,11 @@ fn a_small_scale_goes_on_bit_for_bit() {
 #[test]
 fn adf_goes_on_bit_for_bit() {
     check(Adf { l2: 0.5, factor: 0.9, ..Adf::default() });
+}
+
+#[test]
+fn adaptive_revision_goes_on_bit_for_bit() {
+    check(AdaptiveRevision { rate: 0.3, l2: 0.5 });
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(crate) enum UpdateChoice {
     Adf,
     /// The same, with the frequency counted in each window, as published.
     AdfCounting,
+    /// AdaGrad that takes account of what other workers wrote meanwhile.
+    AdaptiveRevision,
     /// L-BFGS on the gradient of all examples: a pass is an iteration.
     Lbfgs,
 }

@@ -105,8 +105,8 @@ impl Forecast {
         })
     }
 
-    /// Returns the most memory that the process will have held at the end of a run that trains for
-    /// so long.
+    /// Returns the most memory that the process will have held at the end of a run, and how long it
+    /// trains.
     pub(crate) fn facts(&self, train_seconds: Option<f64>) -> ForecastFacts {
         ForecastFacts {
             memory_bytes: self.peak(),
@@ -168,13 +168,17 @@ impl Forecast {
         let settings = &self.settings;
         let CrfShape { n_labels, n_attributes, n_rich, .. } = self.shape;
         let blocks = n_attributes as u64 + n_rich as u64;
-        let averages = u64::from(settings.update == UpdateChoice::Asgd);
+        let tables = match settings.update {
+            UpdateChoice::Asgd => 1,
+            UpdateChoice::AdaptiveRevision => 3,
+            _ => 0,
+        };
         let best = u64::from(self.longest_dev.is_some());
         let is_batch = settings.update == UpdateChoice::Lbfgs;
-        // To be scored, the weights are read out.
-        let mut copies = 1 + averages + 2 * best;
+        // What is scored is read out into a copy, and the best of them is another.
+        let mut copies = if is_batch { 2 + best } else { 1 + tables + 2 * best };
         // A run folder holds the tables of a checkpoint, and the file that they are written to.
-        copies += if self.writes_checkpoints() { 1 + averages + best } else { 0 };
+        copies += if self.writes_checkpoints() { 1 + tables + best } else { 0 };
         let mut weights = copies * self.stored();
         if is_batch {
             let pairs = LBFGS_PAIRS.min(u64::from(settings.passes));
@@ -184,6 +188,7 @@ impl Forecast {
         let steps = match settings.update {
             UpdateChoice::Adf => 2 * blocks,
             UpdateChoice::AdfCounting => 12 * blocks,
+            UpdateChoice::AdaptiveRevision => 4 * blocks,
             UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs => 0,
         };
         let name = if n_rich as u64 * n_labels as u64 > n_attributes as u64 {
@@ -195,7 +200,7 @@ impl Forecast {
             self.workers.min(self.n_sentences) * self.of_sentence() + self.of_dev_sentence();
         [
             (name, weights + steps),
-            (format!("{} workers", self.workers), self.workers * self.of_worker(1 + averages)),
+            (format!("{} workers", self.workers), self.workers * self.of_worker(1 + tables)),
             (format!("a sentence of {} tokens", self.longest.0), sentences),
         ]
     }

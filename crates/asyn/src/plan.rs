@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
 use asyn::core::theory::{Lbfgs, Minimum, Stop};
 use asyn::core::{
-    Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Instruments, L2Form, Outcome,
-    Read, Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update, Write,
+    AdaptiveRevision, Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Instruments,
+    L2Form, Outcome, Read, Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update,
+    Write,
 };
 use asyn::data::{
     Corpus, Encoded, Encoder, Error, Format, FormatOptions, Scheme, Template, VocabularyOptions,
@@ -321,6 +322,11 @@ impl Run<'_> {
             }
             UpdateChoice::Adf => self.with_update(strategy, adf(settings)),
             UpdateChoice::AdfCounting => self.with_update(strategy, AdfCounting(adf(settings))),
+            UpdateChoice::AdaptiveRevision => {
+                let rate = real(settings.rate.unwrap_or_default());
+                let update = AdaptiveRevision { rate, l2: real(settings.l2) };
+                self.with_update(strategy, update)
+            }
             UpdateChoice::Lbfgs => self.batch(&strategy),
         }
     }

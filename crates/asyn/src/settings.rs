@@ -243,6 +243,7 @@ impl Settings {
             UpdateChoice::AdfCounting => ("adf-counting", &[PerWindow, PerPass]),
             UpdateChoice::Sgd => ("sgd", &[Exact, PerPass]),
             UpdateChoice::Asgd => ("asgd", &[Exact, PerPass]),
+            UpdateChoice::AdaptiveRevision => ("adaptive-revision", &[OnTouch]),
             UpdateChoice::Lbfgs => ("lbfgs", &[Exact]),
         };
         match self.l2_form {
@@ -272,7 +273,10 @@ impl Settings {
     pub(crate) fn fill_rate(&mut self, attributes: f64) {
         let rate = match self.update {
             UpdateChoice::Adf | UpdateChoice::AdfCounting => defaults::adf_rate(attributes),
-            UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs => defaults::SGD_RATE,
+            UpdateChoice::Sgd
+            | UpdateChoice::Asgd
+            | UpdateChoice::AdaptiveRevision
+            | UpdateChoice::Lbfgs => defaults::SGD_RATE,
         };
         self.rate.get_or_insert(rate);
     }
@@ -286,7 +290,8 @@ impl Settings {
         // memory; the other strategies read copies of everything or have one writer.
         let shares = matches!(self.strategy, StrategyChoice::Asyngrad | StrategyChoice::Bounded)
             && self.threads.get() > 1
-            && self.read == ReadChoice::InPlace;
+            && self.read == ReadChoice::InPlace
+            && self.update != UpdateChoice::AdaptiveRevision;
         self.replicas.get_or_insert(Replication(shares.then_some(defaults::REPLICA_ROWS)));
     }
 

@@ -206,7 +206,8 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
     /// # Errors
     ///
     /// [`Error::Setting`] if a number is out of its range, one of the update rule
-    /// included, and [`Error::Conflict`] if replicas are combined with snapshots.
+    /// included, and [`Error::Conflict`] if replicas are combined with snapshots or with
+    /// [`AdaptiveRevision`](crate::AdaptiveRevision).
     pub fn build(self) -> Result<Trainer<S, U>> {
         let at_least_one = |setting, value: u64| {
             let actual = value.to_string();
@@ -242,6 +243,13 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
                 first: "snapshot reads",
                 second: "replicas",
                 reason: "a snapshot is a copy already",
+            });
+        }
+        if self.update.kept_table().is_some() && access.replicas.is_some() {
+            return Err(Error::Conflict {
+                first: "an update rule that looks at what others wrote meanwhile",
+                second: "replicas",
+                reason: "what others write to their replicas cannot be seen",
             });
         }
         Ok(Trainer {

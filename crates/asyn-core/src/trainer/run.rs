@@ -95,6 +95,10 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         let lanes = (0..trainer.n_workers)
             .map(|_| {
                 let lane = Lane::new(model, &trainer.access, n_tables);
+                let lane = match trainer.update.kept_table() {
+                    Some(_) => lane.with_kept(layout),
+                    None => lane,
+                };
                 lane.with_instruments(
                     instruments,
                     layout,

@@ -6,12 +6,14 @@
 //! | [`Adf`] | by how often a block is used       | step sizes by frequency class  |
 //! | [`Adam`] | by the mean and the size of recent gradients | two moments of each weight |
 //! | [`AdfCounting`] | the same, counted in each window | step size and count of each block |
+//! | [`AdaptiveRevision`] | by the gradients so far and their age | three tables |
 //!
 //! No rule writes a shared scalar in a step. What depends on time is tabulated
 //! from the *ticket* of an example, its number in the order of drawing, before
 //! the segment starts.
 
 mod adam;
+mod adaptive_revision;
 mod adf;
 mod adf_counting;
 mod frequencies;
@@ -19,6 +21,7 @@ mod l2;
 mod sgd;
 
 pub use adam::{Adam, AdamState, Moments};
+pub use adaptive_revision::{AdaptiveRevision, AdaptiveRevisionState};
 pub use adf::{Adf, AdfState};
 pub use adf_counting::{AdfCounting, AdfCountingState};
 pub use frequencies::Frequencies;
@@ -140,6 +143,12 @@ pub trait Update: Sync {
         _touched: &Touched,
         _worker: &mut Worker<'_>,
     ) {
+    }
+
+    /// Returns the table, if any, of which a worker keeps the blocks that a step touches as they were
+    /// when it read: [`Update::apply`] then sees what others wrote since.
+    fn kept_table(&self) -> Option<usize> {
+        None
     }
 
     /// Gets a worker ready to compute the gradient of a step.

@@ -63,6 +63,8 @@ pub struct Worker<'a> {
     tables: Vec<&'a SharedWeights>,
     write: Write,
     private: Private<'a>,
+    /// A table, and its touched blocks as they were when the step read, if they are kept.
+    kept: Option<(usize, &'a mut Snapshot)>,
     /// Where writes to the weights are noted, if they are.
     ledger: Option<RefCell<&'a mut Ledger>>,
     /// Where writes to the weights are announced, if they are.
@@ -109,6 +111,7 @@ impl<'a> Worker<'a> {
             tables,
             write,
             private,
+            kept: None,
             ledger: None,
             announcer: None,
             shadow: None,
@@ -116,6 +119,12 @@ impl<'a> Worker<'a> {
             whole_version,
             scratch: Default::default(),
         }
+    }
+
+    /// Makes the worker keep what each step touches of a table as it was when the step read.
+    pub(crate) fn with_kept(mut self, kept: Option<(usize, &'a mut Snapshot)>) -> Self {
+        self.kept = kept;
+        self
     }
 
     /// Makes the worker note what it writes to the weights.
@@ -333,6 +342,7 @@ impl<'a> Worker<'a> {
             tables: self.tables.clone(),
             write: self.write,
             private: Private::Snapshot(copy),
+            kept: None,
             ledger: None,
             announcer: None,
             shadow: None,
@@ -342,11 +352,44 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Decides which blocks the next snapshot copies, if this worker reads from one.
-    pub(crate) fn plan_snapshot(&mut self, touched: &crate::Touched) {
+    /// Decides which blocks the next copies hold, if this worker makes any.
+    pub(crate) fn plan_copies(&mut self, touched: &crate::Touched) {
         if let Private::Snapshot(snapshot) = &mut self.private {
             snapshot.plan(self.layout, touched);
         }
+        if let Some((_, kept)) = &mut self.kept {
+            kept.plan(self.layout, touched);
+        }
+    }
+
+    /// Copies the touched blocks of the table that is kept, if one is.
+    pub(crate) fn keep(&mut self) {
+        if let Some((table, kept)) = &mut self.kept {
+            kept.copy(self.layout, self.tables[*table]);
+        }
+    }
+
+    /// Returns a row of the table that is kept, as it was when the step read.
+    pub(crate) fn kept_row(&self, tensor: TensorId, row: u32) -> WeightsView<'_> {
+        let (_, kept) = self.kept.as_ref().expect("a rule that looks back keeps a table");
+        kept.row(tensor, row)
+    }
+
+    /// Returns a whole tensor of the table that is kept, if the step touches it.
+    pub(crate) fn kept_whole(&self, tensor: TensorId) -> Option<WeightsView<'_>> {
+        let (_, kept) = self.kept.as_ref()?;
+        kept.place(tensor, 0).map(|_| kept.whole(tensor))
+    }
+
+    /// Returns a row of a table in shared memory.
+    pub(crate) fn row_of_table(&self, table: usize, tensor: TensorId, row: u32) -> WeightsView<'_> {
+        self.rows(table, tensor).row(row)
+    }
+
+    /// Returns a whole tensor of a table in shared memory.
+    pub(crate) fn whole_of_table(&self, table: usize, tensor: TensorId) -> WeightsView<'_> {
+        let stored = self.layout.tensor(tensor);
+        self.tables[table].view(stored.start, stored.stored_len())
     }
 
     /// Returns true if the gradient is computed on a snapshot.

@@ -34,6 +34,7 @@ fn the_memory_of_a_run_is_forecast_within_a_tenth() {
         "-m m --rich-edges -d 20% --strategy serial",
         "-m m --rich-edges --update asgd --average-from 1",
         "-m m --rich-edges --update adf-counting --strategy round-robin",
+        "-m m --rich-edges --update adaptive-revision -d 20%",
         "-m m --update lbfgs",
         "-m m --init m",
         "--run r --rich-edges -d 20%",

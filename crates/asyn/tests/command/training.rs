@@ -60,6 +60,8 @@ fn every_strategy_and_update_learns() {
         ("minibatch", "asgd"),
         ("asyngrad", "asgd"),
         ("asyngrad", "adf-counting"),
+        ("asyngrad", "adaptive-revision"),
+        ("locked", "adaptive-revision"),
         ("minibatch", "adf-counting"),
     ];
     for (strategy, update) in runs {
