@@ -109,7 +109,10 @@ fn compare<U: Update>(trainer: &Trainer<Serial, U>, clicks: &[Click], events: us
 fn check<U: Update + Clone>(update: U) {
     let clicks = separable_clicks(N, 40, 6);
     let builder = Trainer::builder().update(update.clone()).passes(3);
-    for (name, builder) in settings(&builder) {
+    for (name, mut builder) in settings(&builder) {
+        if update.kept_table().is_some() {
+            builder = builder.replicas(None);
+        }
         for segment_len in [37, 100, N, 1000] {
             let trainer = builder.clone().segment_len(segment_len).build().unwrap();
             let name = format!("{}, {name}, segments of {segment_len}", update.describe());
