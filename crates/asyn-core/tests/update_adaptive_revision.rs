@@ -12,31 +12,31 @@ use asyn_core::{
 use asyn_testing::{Click, Logistic, separable_clicks};
 use tasks::{Noted, assert_close, bits, trace};
 
-const N_FEATURES: usize = 40;
+const N_FEATURES: u32 = 40;
+const N_ROWS: usize = N_FEATURES as usize;
 
 #[test]
 fn without_delay_it_is_adagrad() {
     let (rate, l2, n) = (0.5, 2.0, 300);
-    let clicks = separable_clicks(n, N_FEATURES as u32, 3);
-    let model = Noted::new(Logistic::new(N_FEATURES));
+    let clicks = separable_clicks(n, N_FEATURES, 3);
+    let model = Noted::new(Logistic::new(N_ROWS));
     let update = AdaptiveRevision { rate, l2 };
     let trainer = Trainer::builder().update(update).passes(2).segment_len(1).build().unwrap();
     let mut weights = model.model.initial_weights(1);
     let trace = trace(&trainer, &model, &clicks, &mut weights);
 
     // Duchi, Hazan and Singer (2011), with sums of squares that start at 1; the bias is the last.
-    let mut uses = vec![0.0; N_FEATURES + 1];
+    let mut uses = vec![0.0; N_ROWS + 1];
     for click in &clicks {
         click.features.iter().for_each(|&feature| uses[feature as usize] += 1.0);
-        uses[N_FEATURES] += 1.0;
+        uses[N_ROWS] += 1.0;
     }
-    let mut expected = vec![0.0f64; N_FEATURES + 1];
-    let mut squares = vec![1.0f64; N_FEATURES + 1];
+    let mut expected = vec![0.0f64; N_ROWS + 1];
+    let mut squares = vec![1.0f64; N_ROWS + 1];
     let mut quiet = trace.iter();
     for id in (0..2).flat_map(|pass| model.order(pass)) {
         let click = &clicks[id as usize];
-        let used: Vec<usize> =
-            click.features.iter().map(|&f| f as usize).chain([N_FEATURES]).collect();
+        let used: Vec<usize> = click.features.iter().map(|&f| f as usize).chain([N_ROWS]).collect();
         let score: f64 = used.iter().map(|&at| expected[at]).sum();
         let error = 1.0 / (1.0 + (-score).exp()) - f64::from(u8::from(click.positive));
         for at in used {
@@ -45,14 +45,14 @@ fn without_delay_it_is_adagrad() {
             expected[at] -= f64::from(rate) / squares[at].sqrt() * gradient;
         }
         let now = quiet.next().expect("one quiet point an example");
-        let actual: Vec<f32> = now.chunks(8).take(N_FEATURES + 1).map(|row| row[0]).collect();
+        let actual: Vec<f32> = now.chunks(8).take(N_ROWS + 1).map(|row| row[0]).collect();
         assert_close(&actual, &expected, 1e-4, "after an example");
     }
 }
 
 /// Trains three passes and returns the weights.
 fn train(strategy: impl Strategy, threads: usize, read: Read, clicks: &[Click]) -> SharedWeights {
-    let model = Logistic::new(N_FEATURES);
+    let model = Logistic::new(N_ROWS);
     let mut weights = model.initial_weights(1);
     let update = AdaptiveRevision { rate: 0.5, l2: 0.1 };
     let builder = Trainer::builder().strategy(strategy).update(update).threads(threads).read(read);
@@ -63,7 +63,7 @@ fn train(strategy: impl Strategy, threads: usize, read: Read, clicks: &[Click]) 
 
 /// Returns the mean loss.
 fn loss(weights: &SharedWeights, clicks: &[Click]) -> f64 {
-    let model = Logistic::new(N_FEATURES);
+    let model = Logistic::new(N_ROWS);
     let reader = Worker::reader(model.layout(), weights);
     let of = |click: &Click| {
         let p = model.probability(&reader, &click.features);
@@ -74,7 +74,7 @@ fn loss(weights: &SharedWeights, clicks: &[Click]) -> f64 {
 
 #[test]
 fn one_worker_is_the_serial_algorithm_bit_for_bit() {
-    let clicks = separable_clicks(300, N_FEATURES as u32, 4);
+    let clicks = separable_clicks(300, N_FEATURES, 4);
     for read in [Read::InPlace, Read::Snapshot] {
         let serial = bits(&train(Serial, 1, read, &clicks));
         assert_eq!(bits(&train(AsynGrad, 1, read, &clicks)), serial);
@@ -85,7 +85,7 @@ fn one_worker_is_the_serial_algorithm_bit_for_bit() {
 
 #[test]
 fn it_learns_though_gradients_are_late() {
-    let clicks = separable_clicks(2000, N_FEATURES as u32, 5);
+    let clicks = separable_clicks(2000, N_FEATURES, 5);
     let serial = loss(&train(Serial, 1, Read::InPlace, &clicks), &clicks);
     assert!(serial < 0.35, "{serial}");
     // Computing takes far longer than all else, so a gradient is as many steps old as there are
