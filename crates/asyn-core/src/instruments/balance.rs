@@ -10,8 +10,9 @@
 //! just before: the same kernel on the same values rounds as the write itself does. A write that
 //! nobody disturbed therefore adds exactly what was meant, and one worker balances to the bit.
 //! Where another worker came in between, the write started from another value. That changes
-//! the rounding and, if a rule shrinks weights, how much it shrinks. Both are bounded, and the
-//! bounds add up to the tolerance of the element.
+//! the rounding, which is bounded, and, if a rule shrinks weights, how much it shrinks, which is
+//! estimated from the largest such change that was seen. Both add up to the tolerance of the
+//! element.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
