@@ -8,7 +8,7 @@ use asyn_core::{Gradient, Layout, TensorId, Worker};
 use asyn_data::TokenIds;
 
 use super::Characters;
-use super::layer::{Layer, Scratch, States};
+use super::layer::{Layer, Scratch, States, padded_inputs};
 use super::packing::Packing;
 use crate::kernel::Aligned;
 
@@ -17,6 +17,7 @@ use crate::kernel::Aligned;
 pub(super) struct CharacterLayer {
     pub(super) table: TensorId,
     pub(super) width: usize,
+    stride: usize,
     pub(super) layer: Layer,
 }
 
@@ -43,9 +44,10 @@ impl CharacterLayer {
         let Characters { rows, width, hidden } = *characters;
         let table = layout.rows("characters", rows, width);
         let positions = (0..width).collect();
-        let inputs = layout.tensor(table).stored_len() / rows;
+        let stride = layout.tensor(table).stored_len() / rows;
+        let inputs = padded_inputs(stride);
         let layer = Layer::new(layout, "characters", inputs, positions, hidden);
-        Self { table, width, layer }
+        Self { table, width, stride, layer }
     }
 
     /// Computes what each token gets and puts it at `start` of its row of `x`, rows of `len` floats.
@@ -72,13 +74,13 @@ impl CharacterLayer {
         space.x.grow(n * inputs);
         space.outputs.grow(n * outputs);
         for (vector, &id) in space.x.chunks_exact_mut(inputs).zip(&*ids) {
-            worker.row(self.table, id).read_into(vector);
+            worker.row(self.table, id).read_into(&mut vector[..self.stride]);
         }
         super::product::apply_scale(worker, &mut space.x[..n * inputs]);
         let (vectors, found) = (&space.x[..n * inputs], &mut space.outputs[..n * outputs]);
         self.layer.forward(worker, packing, vectors, &mut space.states, scratch, found);
         for (token, row) in rows.iter().enumerate() {
-            let out = &mut x[row * len + start..][..outputs];
+            let out = &mut x[row * len + start..][..2 * units];
             match packing.ends_of(token) {
                 Some((first, last)) => {
                     out[..units].copy_from_slice(&found[last * outputs..][..units]);
@@ -108,7 +110,7 @@ impl CharacterLayer {
         found.fill(0.0);
         for (token, row) in space.rows.iter().enumerate() {
             let Some((first, last)) = packing.ends_of(token) else { continue };
-            let errors = &errors[row * len + start..][..outputs];
+            let errors = &errors[row * len + start..][..2 * units];
             found[last * outputs..][..units].copy_from_slice(&errors[..units]);
             found[first * outputs + units..][..units].copy_from_slice(&errors[units..]);
         }
@@ -117,7 +119,7 @@ impl CharacterLayer {
         let (x, states) = (&space.x[..n * inputs], &mut space.states);
         self.layer.backward(worker, packing, x, states, scratch, found, vectors, gradient);
         for (&id, errors) in space.ids.iter().zip(vectors.chunks_exact(inputs)) {
-            gradient.add_rows(self.table, &[id], errors);
+            gradient.add_rows(self.table, &[id], &errors[..self.stride]);
         }
     }
 }

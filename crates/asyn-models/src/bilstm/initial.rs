@@ -72,7 +72,7 @@ impl Fill<'_> {
                     other => other,
                 },
             );
-            self.gates(recurrent, layer.units, &all, layer.hidden, initial);
+            self.gates(recurrent, layer.stride, &all, layer.hidden, initial);
             let stored = self.stored(bias);
             for unit in 0..layer.hidden {
                 stored[column(unit, FORGET)] = 1.0;

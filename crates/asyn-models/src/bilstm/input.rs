@@ -1,14 +1,14 @@
 //! From ids to the input vector of each token.
 //!
 //! An input vector is the vectors of all columns, each padded to a multiple of 8, and behind them
-//! what the layer over the characters says of the token.
+//! what the layer over the characters says of the token, and then zeros.
 
 use asyn_core::{Gradient, Layout, SplitMix64, TensorId, Touched, Worker};
 use asyn_data::TokenIds;
 
 use super::BiLstmSpec;
 use super::characters::{CharacterLayer, CharacterSpace};
-use super::layer::Scratch;
+use super::layer::{Scratch, padded_inputs};
 use super::packing::Packing;
 use super::product;
 
@@ -54,7 +54,8 @@ impl Input {
         }
         let characters = spec.characters.map(|it| CharacterLayer::new(layout, &it));
         let columns_len = columns.iter().map(|column| column.stride).sum::<usize>();
-        let len = columns_len + characters.as_ref().map_or(0, |it| it.layer.outputs());
+        let len = columns_len + characters.as_ref().map_or(0, |it| 2 * it.layer.units);
+        let len = padded_inputs(len);
         Self { columns, characters, columns_len, len, unknown: spec.unknown }
     }
 

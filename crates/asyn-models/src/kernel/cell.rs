@@ -49,11 +49,12 @@ pub(crate) struct Forward<'a> {
     pub(crate) cells: &'a mut [f32],
     /// `n × H`, becomes `tanh(c)`.
     pub(crate) squashed: &'a mut [f32],
-    /// `n × H`, becomes `h`.
+    /// Becomes `h`: `n` rows, `hidden_stride` floats from one to the next.
     pub(crate) hidden: &'a mut [f32],
-    /// Becomes `h` as well: `n` rows, `stride` floats from one to the next.
+    pub(crate) hidden_stride: usize,
+    /// Becomes `h` as well, likewise.
     pub(crate) output: &'a mut [f32],
-    pub(crate) stride: usize,
+    pub(crate) output_stride: usize,
 }
 
 impl Kernel for Forward<'_> {
@@ -66,8 +67,8 @@ impl Kernel for Forward<'_> {
         let rows = self.gates.chunks_exact_mut(4 * units);
         let rows = rows.zip(self.cells.chunks_exact_mut(units));
         let rows = rows.zip(self.squashed.chunks_exact_mut(units));
-        let rows = rows.zip(self.hidden.chunks_exact_mut(units));
-        let rows = rows.zip(self.output.chunks_mut(self.stride));
+        let rows = rows.zip(self.hidden.chunks_mut(self.hidden_stride));
+        let rows = rows.zip(self.output.chunks_mut(self.output_stride));
         for ((((gates, cells), squashed), hidden), output) in rows {
             let previous = previous.next();
             for block in (0..units).step_by(BLOCK) {
@@ -113,11 +114,12 @@ pub(crate) struct Backward<'a> {
     pub(crate) previous: &'a [f32],
     /// `n × H`: `tanh(c)`.
     pub(crate) squashed: &'a [f32],
-    /// The errors of `h` from above: `n` rows, `stride` floats from one to the next.
+    /// The errors of `h` from above: `n` rows, `output_stride` floats from one to the next.
     pub(crate) output: &'a [f32],
-    pub(crate) stride: usize,
-    /// `n × H`: the errors of `h` from the step after.
+    pub(crate) output_stride: usize,
+    /// The errors of `h` from the step after, likewise.
     pub(crate) hidden: &'a [f32],
+    pub(crate) hidden_stride: usize,
     /// `n × H`: the errors of `c` from the step after; they become those for the step before.
     pub(crate) cells: &'a mut [f32],
     /// `4H`, to which the errors of all rows are added.
@@ -134,8 +136,8 @@ impl Kernel for Backward<'_> {
         let mut previous = self.previous.chunks_exact(units);
         let rows = self.gates.chunks_exact_mut(4 * units);
         let rows = rows.zip(self.squashed.chunks_exact(units));
-        let rows = rows.zip(self.output.chunks(self.stride));
-        let rows = rows.zip(self.hidden.chunks_exact(units));
+        let rows = rows.zip(self.output.chunks(self.output_stride));
+        let rows = rows.zip(self.hidden.chunks(self.hidden_stride));
         let rows = rows.zip(self.cells.chunks_exact_mut(units));
         for ((((gates, squashed), output), hidden), cells) in rows {
             let previous = previous.next();

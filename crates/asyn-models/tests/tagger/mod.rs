@@ -106,9 +106,16 @@ impl Reference {
             let vectors = table("characters", (it.rows, it.width));
             (vectors, layer("characters", &positions, it.hidden))
         });
-        let mut inputs = vec![input_positions(&spec)];
-        inputs.resize(spec.layers + 1, both_directions(0, spec.hidden));
         let name = |at: usize| format!("layer.{at}");
+        let len = |at: usize| match at == spec.layers {
+            true => tensor("output").dim().0,
+            false => tensor(&format!("{}.forward.input", name(at))).dim().0,
+        };
+        let positions = |at: usize| match at {
+            0 => input_positions(&spec),
+            _ => both_directions(0, spec.hidden),
+        };
+        let inputs: Vec<_> = (0..=spec.layers).map(|at| (len(at), positions(at))).collect();
         let layers = (0..spec.layers).map(|at| layer(&name(at), &inputs[at].1, spec.hidden));
         let layers = layers.collect();
         let output = tensor("output");
@@ -188,24 +195,21 @@ fn in_panels(tensor: &Tensor, row: usize, column: usize) -> usize {
     tensor.start + (column / 16 * tensor.dim().0 + row) * 16 + column % 16
 }
 
-/// Returns the length of an input vector and the positions that are no padding.
-fn input_positions(spec: &BiLstmSpec) -> (usize, Vec<usize>) {
+/// Returns the positions of an input vector that are no padding.
+fn input_positions(spec: &BiLstmSpec) -> Vec<usize> {
     let (mut len, mut positions) = (0, Vec::new());
     for column in &spec.columns {
         positions.extend(len..len + column.width);
         len += column.width.next_multiple_of(8);
     }
     if let Some(characters) = spec.characters {
-        let (end, both) = both_directions(len, characters.hidden);
-        positions.extend(both);
-        len = end;
+        positions.extend(both_directions(len, characters.hidden));
     }
-    (len, positions)
+    positions
 }
 
-/// Returns the end of the units of both directions from `start` on, and those that are no padding.
-fn both_directions(start: usize, hidden: usize) -> (usize, Vec<usize>) {
+/// Returns the units of both directions from `start` on that are no padding.
+fn both_directions(start: usize, hidden: usize) -> Vec<usize> {
     let second = start + hidden.next_multiple_of(16);
-    let end = second + hidden.next_multiple_of(16);
-    (end, (start..start + hidden).chain(second..second + hidden).collect())
+    (start..start + hidden).chain(second..second + hidden).collect()
 }
