@@ -150,6 +150,16 @@ pub enum Error {
         /// What the format has there.
         expected: &'static str,
     },
+    /// A line of a file of word vectors is none.
+    #[error("{name}:{line}: expected {expected}")]
+    Vector {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// What was expected, and what was found.
+        expected: String,
+    },
     /// A model of another program is cut short, damaged, or something else.
     #[error(
         "{name}: expected {expected} at byte {at}: the file is cut short, damaged or of another kind"
@@ -307,9 +317,9 @@ pub enum ModelFault {
         actual: String,
     },
     /// The file holds another sort of model.
-    #[error("expected a model of kind {expected:?}, found {actual:?}")]
+    #[error("expected a model of kind {expected}, found {actual:?}")]
     Kind {
-        /// The kind that is needed.
+        /// The kinds that are needed, quoted.
         expected: String,
         /// The kind of the file.
         actual: String,

@@ -79,6 +79,7 @@ mod template;
 mod token_encoder;
 mod token_ids;
 mod trees;
+mod word_vectors;
 
 pub use bootstrap::{Bootstrap, Comparison, Interval};
 pub use conllu::{Conllu, Field, write_conllu};
@@ -100,3 +101,4 @@ pub use template::{MAX_ROW, Template, Warning};
 pub use token_encoder::{ColumnSize, TokenEncoder};
 pub use token_ids::TokenIds;
 pub use trees::read_trees;
+pub use word_vectors::WordVectors;

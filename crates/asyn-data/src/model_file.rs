@@ -131,10 +131,21 @@ impl ModelFile {
     ///
     /// [`Error::Io`] when the file cannot be read, otherwise as [`ModelFile::from_bytes`].
     pub fn load(path: impl AsRef<Path>, expected_kind: &str) -> Result<Self> {
+        Self::load_one_of(path, &[expected_kind])
+    }
+
+    /// Reads a file that holds a model of one of several kinds.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelFile::load`].
+    pub fn load_one_of(path: impl AsRef<Path>, expected_kinds: &[&str]) -> Result<Self> {
         let path = path.as_ref();
         let name = path.display().to_string();
         match fs::read(path) {
-            Ok(bytes) => Self::from_bytes(&name, &bytes, expected_kind),
+            Ok(bytes) => {
+                parse(&bytes, expected_kinds).map_err(|fault| Error::Model { name, fault })
+            }
             Err(source) => Err(Error::Io { action: "read", name, source }),
         }
     }
@@ -146,7 +157,8 @@ impl ModelFile {
     /// [`Error::Model`] with the reason, when the bytes are not those of a whole, undamaged model
     /// file of this version and of the kind `expected_kind`.
     pub fn from_bytes(name: &str, bytes: &[u8], expected_kind: &str) -> Result<Self> {
-        parse(bytes, expected_kind).map_err(|fault| Error::Model { name: name.to_owned(), fault })
+        parse(bytes, &[expected_kind])
+            .map_err(|fault| Error::Model { name: name.to_owned(), fault })
     }
 
     /// Returns the bytes of the file.
@@ -258,7 +270,7 @@ impl ModelFile {
     }
 }
 
-fn parse(bytes: &[u8], expected_kind: &str) -> Result<ModelFile, ModelFault> {
+fn parse(bytes: &[u8], expected_kinds: &[&str]) -> Result<ModelFile, ModelFault> {
     let damaged = |error| match error {
         SafeTensorError::HeaderTooSmall
         | SafeTensorError::InvalidHeaderLength
@@ -280,8 +292,9 @@ fn parse(bytes: &[u8], expected_kind: &str) -> Result<ModelFile, ModelFault> {
     if actual != checksum {
         return Err(ModelFault::Checksum { expected: checksum, actual });
     }
-    if kind != expected_kind {
-        return Err(ModelFault::Kind { expected: expected_kind.to_owned(), actual: kind });
+    if !expected_kinds.contains(&kind.as_str()) {
+        let expected: Vec<String> = expected_kinds.iter().map(|kind| format!("{kind:?}")).collect();
+        return Err(ModelFault::Kind { expected: expected.join(" or "), actual: kind });
     }
     let mut model = ModelFile::new(&kind);
     model.metadata = map;

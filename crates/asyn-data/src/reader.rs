@@ -20,7 +20,7 @@ use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 
 /// The first two bytes of every gzip file.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(crate) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The first cell of what stands between two documents.
 const DOCUMENT: &str = "-DOCSTART-";

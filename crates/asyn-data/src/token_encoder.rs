@@ -103,6 +103,34 @@ impl TokenEncoder {
         Self { places, columns, characters }
     }
 
+    /// Adds the characters of other columns behind those that are here.
+    #[must_use]
+    pub fn with_characters_of(mut self, other: &Self) -> Self {
+        if let (Some(here), Some(there)) = (&mut self.characters, &other.characters) {
+            let by_id: BTreeMap<u32, char> = there.iter().map(|(&c, &id)| (id, c)).collect();
+            for c in by_id.into_values() {
+                let next = u32::try_from(here.len() + 1).expect("characters are fewer than 2^32");
+                here.entry(c).or_insert(next);
+            }
+        }
+        self
+    }
+
+    /// Returns the column of an attribute of the encoder, and the id that it has there.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such attribute.
+    pub fn place(&self, attribute: u32) -> (usize, u32) {
+        let (column, id) = self.places[attribute as usize];
+        (column as usize, id)
+    }
+
+    /// Returns the ids of the characters, if characters are looked at.
+    pub fn characters(&self) -> impl Iterator<Item = (char, u32)> + '_ {
+        self.characters.iter().flatten().map(|(&c, &id)| (c, id))
+    }
+
     /// Returns the columns, in the order of the template's lines.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = ColumnSize> + '_ {
         self.columns.iter().copied()

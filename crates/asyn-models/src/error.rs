@@ -20,6 +20,14 @@ pub enum Error {
         /// All attributes.
         attributes: usize,
     },
+    /// There are not as many lengths of vectors as columns.
+    #[error("a model of {columns} columns needs as many lengths of vectors, not {actual}")]
+    Widths {
+        /// The columns.
+        columns: usize,
+        /// The lengths that were given.
+        actual: usize,
+    },
     /// A number is out of range.
     #[error("{what} must be {range}, not {actual}")]
     Setting {

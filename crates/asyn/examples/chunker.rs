@@ -24,10 +24,10 @@ fn main() -> Result<()> {
     let mut tagger = Tagger::untrained(encoder)?;
     let trainer =
         Trainer::builder().strategy(AsynGrad).update(Adf::default()).threads(threads).build()?;
-    tagger.fit(&trainer, &examples, &mut ())?;
+    tagger.fit(&trainer, &examples.into(), &mut ())?;
 
-    let held_out = HeldOut::new(tagger.encoder(), &test, threads)?;
-    let score = held_out.score(tagger.crf(), tagger.weights(), threads);
+    let held_out = HeldOut::new(tagger.encoder(), tagger.model(), &test, threads)?;
+    let score = held_out.score(tagger.model(), tagger.weights(), threads);
     println!("F1 {:.2}, the best possible is {:.2}", score.f1(), planted.best_score(&test).f1());
 
     let path = std::env::temp_dir().join("chunker.safetensors");

@@ -21,7 +21,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use asyn::Tagger;
 use asyn::core::simulate::{CostModel, Simulated};
 use asyn::core::theory::{
     BoundError, Constants, FullObjective, Lbfgs, Optimum, Point, Trajectory, relative_error, stale,
@@ -33,6 +32,7 @@ use asyn::core::{
 };
 use asyn::data::{Encoded, Encoder, Template, VocabularyOptions, open_columns, planted};
 use asyn::models::Crf;
+use asyn::{Examples, Tagger};
 use clap::Parser;
 use serde::Serialize;
 
@@ -152,7 +152,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         examples.len(),
         args.l2
     );
-    let crf = tagger.crf().clone();
+    let crf = tagger.crf().expect("it is a CRF").clone();
     let mut objective = FullObjective::new(&crf, &examples, f64::from(args.l2))?;
     let (optimum, reached) = minimize(&crf, &mut objective, examples.len(), &args);
     let passes = if args.passes == 0 {
@@ -224,7 +224,7 @@ fn follow(
     optimum: &Optimum,
     args: &Args,
 ) -> Result<Vec<Moment>, Box<dyn Error>> {
-    let crf = tagger.crf().clone();
+    let crf = tagger.crf().expect("it is a CRF").clone();
     let lambda = f64::from(args.l2) / examples.len() as f64;
     let mut gradient = vec![0.0; crf.layout().len()];
     let mut weights = vec![0.0; crf.layout().len()];
@@ -287,11 +287,12 @@ fn follow(
             ..Instruments::default()
         })
         .optimum(Some(best));
+    let sentences = Examples::from(examples.to_vec());
     if args.simulate {
         let simulated = Simulated::new(AsynGrad, CostModel::default())?;
-        tagger.fit(&builder.strategy(simulated).build()?, examples, &mut observer)?;
+        tagger.fit(&builder.strategy(simulated).build()?, &sentences, &mut observer)?;
     } else {
-        tagger.fit(&builder.strategy(AsynGrad).build()?, examples, &mut observer)?;
+        tagger.fit(&builder.strategy(AsynGrad).build()?, &sentences, &mut observer)?;
     }
     summarize(&run, &moments);
     Ok(moments)

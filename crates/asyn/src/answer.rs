@@ -101,6 +101,16 @@ impl<'a, 't> Answerer<'a, 't> {
         }
         let mut separator = [0; 4];
         let separator = corpus.separator().encode_utf8(&mut separator).as_bytes();
+        if !self.labeller.has_lattice() {
+            let labels = self.encoder.written_labels();
+            for (sentence, found) in corpus.sentences().zip(self.labeller.label_all(corpus)) {
+                self.encoder.spell(found, &mut self.written);
+                let tokens =
+                    Tokens { sentence: &sentence, first: self.input.first, labels, separator };
+                tokens.write_all(&self.written, &[], out);
+            }
+            return Ok(());
+        }
         corpus.sentences().try_for_each(|sentence| self.print_sentence(&sentence, separator, out))
     }
 
@@ -117,11 +127,7 @@ impl<'a, 't> Answerer<'a, 't> {
             return self.print_sequences(&tokens, out);
         }
         self.label(sentence)?;
-        for (token, &label) in self.written.iter().enumerate() {
-            let confidence = self.confidences.get(token).copied().map(f64::from);
-            tokens.write(token, label, confidence, out).expect(MEMORY);
-        }
-        out.push(b'\n');
+        tokens.write_all(&self.written, &self.confidences, out);
         Ok(())
     }
 
@@ -129,6 +135,13 @@ impl<'a, 't> Answerer<'a, 't> {
     pub(crate) fn labels(&mut self, corpus: &Corpus) -> Result<Vec<String>, Failure> {
         let labels = self.encoder.written_labels();
         let mut all = Vec::with_capacity(corpus.n_tokens());
+        if !self.labeller.has_lattice() {
+            for found in self.labeller.label_all(corpus) {
+                self.encoder.spell(found, &mut self.written);
+                all.extend(self.written.iter().map(|&label| labels[usize::from(label)].clone()));
+            }
+            return Ok(all);
+        }
         for sentence in corpus.sentences() {
             self.label(&sentence)?;
             all.extend(self.written.iter().map(|&label| labels[usize::from(label)].clone()));
@@ -257,6 +270,15 @@ struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
+    /// Writes all tokens, with the probabilities that there are.
+    fn write_all(&self, labels: &[u16], confidences: &[f32], out: &mut Vec<u8>) {
+        for (token, &label) in labels.iter().enumerate() {
+            let confidence = confidences.get(token).copied().map(f64::from);
+            self.write(token, label, confidence, out).expect(MEMORY);
+        }
+        out.push(b'\n');
+    }
+
     fn write(
         &self,
         token: usize,

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use asyn::core::{Checkpoint, SharedWeights};
-use asyn::data::{Encoded, Encoder, ModelFault, ModelFile, Tensor};
+use asyn::data::{ModelFault, ModelFile, Tensor};
+use asyn::{Examples, Tagger};
 use flate2::Crc;
 
 use crate::event::DevScore;
@@ -47,19 +48,28 @@ impl Best {
 }
 
 impl Fingerprint {
-    /// Takes the fingerprint of an encoder and the examples it made.
-    pub(crate) fn new(encoder: &Encoder, examples: &[Encoded]) -> Self {
+    /// Takes the fingerprint of a tagger and the examples its encoder made.
+    pub(crate) fn new(tagger: &Tagger, examples: &Examples) -> Self {
+        let encoder = tagger.encoder();
         let mut vocabulary = ModelFile::default();
         encoder.to_tensors(&mut vocabulary);
         let mut attributes = Crc::new();
         vocabulary.blobs.values().for_each(|blob| attributes.update(blob));
         let mut content = Crc::new();
         let mut bytes = Vec::new();
-        for example in examples {
+        let mut add = |parts: &[&[u32]], labels: &[u16]| {
             bytes.clear();
-            bytes.extend(example.attributes.iter().flat_map(|id| id.to_le_bytes()));
-            bytes.extend(example.labels.iter().flat_map(|id| id.to_le_bytes()));
+            bytes.extend(parts.iter().copied().flatten().flat_map(|id| id.to_le_bytes()));
+            bytes.extend(labels.iter().flat_map(|id| id.to_le_bytes()));
             content.update(&bytes);
+        };
+        match examples {
+            Examples::Attributes(examples) => {
+                examples.iter().for_each(|example| add(&[&example.attributes], &example.labels));
+            }
+            Examples::Ids(examples) => examples
+                .iter()
+                .for_each(|example| add(&[&example.ids, &example.characters], &example.labels)),
         }
         Self {
             facts: vec![

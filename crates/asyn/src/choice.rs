@@ -41,6 +41,23 @@ pub(crate) enum UpdateChoice {
     AdaptiveRevision,
     /// L-BFGS on the gradient of all examples: a pass is an iteration.
     Lbfgs,
+    /// Adam, for networks.
+    Adam,
+}
+
+impl UpdateChoice {
+    /// Returns the name of the rule.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sgd => "sgd",
+            Self::Asgd => "asgd",
+            Self::Adf => "adf",
+            Self::AdfCounting => "adf-counting",
+            Self::AdaptiveRevision => "adaptive-revision",
+            Self::Lbfgs => "lbfgs",
+            Self::Adam => "adam",
+        }
+    }
 }
 
 /// When L2 shrinks the weights.
@@ -251,6 +268,102 @@ impl From<SimulatedCost> for String {
 }
 
 impl TryFrom<String> for SimulatedCost {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// How labels of a network follow from their scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OutputChoice {
+    /// Each token on its own.
+    Softmax,
+    /// A conditional random field over the sentence.
+    Crf,
+}
+
+/// What the recurrent weights of a network start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum InitialChoice {
+    /// Orthogonal matrices between units.
+    Orthogonal,
+    /// Uniform numbers, the smaller the larger the matrix.
+    Xavier,
+    /// Diagonal matrices of normal numbers, as published with AsynGrad.
+    DiagNormal,
+}
+
+/// Whose the means of gradients are that adam keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MomentsChoice {
+    /// Of all workers.
+    Shared,
+    /// Those of gradients of each worker, those of squares of all.
+    Mixed,
+    /// Of each worker.
+    Private,
+}
+
+/// The lengths of vectors, one a column; written with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct Widths(pub(crate) Vec<usize>);
+
+impl FromStr for Widths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let lengths = text.split(',').map(|length| length.parse().ok().filter(|&n| n > 0));
+        lengths.collect::<Option<_>>().map(Self).ok_or("expected lengths N,... above 0".to_owned())
+    }
+}
+
+impl From<Widths> for String {
+    fn from(Widths(lengths): Widths) -> Self {
+        lengths.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl TryFrom<String> for Widths {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The length of the vector of a character, and the units of each direction of the layer over them;
+/// written as `WIDTH,HIDDEN`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct CharacterSizes {
+    pub(crate) width: usize,
+    pub(crate) hidden: usize,
+}
+
+impl FromStr for CharacterSizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse().as_ref().map(|Widths(sizes)| sizes.as_slice()) {
+            Ok(&[width, hidden]) => Ok(Self { width, hidden }),
+            _ => Err("expected WIDTH,HIDDEN, both above 0".to_owned()),
+        }
+    }
+}
+
+impl From<CharacterSizes> for String {
+    fn from(CharacterSizes { width, hidden }: CharacterSizes) -> Self {
+        format!("{width},{hidden}")
+    }
+}
+
+impl TryFrom<String> for CharacterSizes {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

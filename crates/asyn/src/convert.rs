@@ -246,7 +246,7 @@ fn encode(
         let (name, actual) = (corpus.name().to_owned(), corpus.n_columns());
         return Err(Error::Columns { name, expected: 2, actual }.into());
     }
-    let name = args.template.clone().unwrap_or_else(|| default_template(from, corpus));
+    let name = args.template.clone().unwrap_or_else(|| default_template(from, corpus, false));
     let options = VocabularyOptions { threads: all_cores().get(), ..VocabularyOptions::default() };
     let template = find_template(&name, from, corpus.n_columns())?;
     Ok(Encoder::build(corpus, template, &options)?)

@@ -12,13 +12,13 @@ use asyn::data::conlleval::Chunks;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::args::CrfArgs;
 use crate::event::{DevScore, Log};
 use crate::failure::Failure;
 use crate::plan::{self, Data};
 use crate::progress::Talk;
 use crate::recording::Tape;
 use crate::settings::Settings;
+use crate::train_args::CrfArgs;
 use crate::watch::Watch;
 
 /// The models that can be validated.
@@ -69,10 +69,10 @@ struct Fold {
 /// Trains and scores fold by fold, and prints the scores.
 pub(crate) fn run(args: &CvArgs, talk: Talk) -> Result<(), Failure> {
     args.crf.refuse_files_of_a_run("cv")?;
-    if args.crf.dev.is_some() {
+    if args.crf.common.dev.is_some() {
         return Err(Failure::Usage("--dev is not for cv: every fold is held out once".to_owned()));
     }
-    let settings = Settings::resolve(&args.crf)?;
+    let settings = Settings::resolve(&*args.crf)?;
     let (corpus, _) = plan::read(&settings)?;
     if !(2..=corpus.n_sentences()).contains(&args.folds) {
         return Err(Failure::Usage(format!(
@@ -90,7 +90,12 @@ pub(crate) fn run(args: &CvArgs, talk: Talk) -> Result<(), Failure> {
         // What the template lacks is said once.
         let warnings = if folds.is_empty() { talk } else { Talk::Quiet };
         let mut data = Data::encode(&mut settings, train, None, warnings)?;
-        let test = HeldOut::new(data.tagger.encoder(), &test, settings.threads.get())?;
+        let test = HeldOut::new(
+            data.tagger.encoder(),
+            data.tagger.model(),
+            &test,
+            settings.threads.get(),
+        )?;
         let mut watch = Watch::new(&settings, &data, Log::default(), Talk::Quiet);
         let outcome = plan::train(&settings, &mut data, None, &mut watch, &mut Tape::Off)?;
         watch.finish()?;
@@ -98,9 +103,9 @@ pub(crate) fn run(args: &CvArgs, talk: Talk) -> Result<(), Failure> {
             let done = folds.len();
             return Err(Failure::Stopped(format!("stopped after {done} of {} folds", args.folds)));
         }
-        let (crf, weights) = (data.tagger.crf(), data.tagger.weights());
-        let score = DevScore::from(&test.score(crf, weights, settings.threads.get()));
-        chunks.extend(test.chunks(crf, weights));
+        let (model, weights) = (data.tagger.model(), data.tagger.weights());
+        let score = DevScore::from(&test.score(model, weights, settings.threads.get()));
+        chunks.extend(test.chunks(model, weights));
         folds.push(Fold { sentences, tokens, score });
         let (n, k, f1) = (folds.len(), args.folds, score.f1);
         talk.say(&format!("fold {n}/{k}: F1 {f1:.2}, accuracy {:.2}", score.accuracy));

@@ -52,6 +52,26 @@ pub(crate) const MIN_FREQ: u32 = 2;
 /// How often an attribute must occur to become a rich edge attribute.
 pub(crate) const EDGE_MIN_FREQ: u32 = 11;
 
+/// The step size of Adam.
+pub(crate) const ADAM_RATE: f64 = 1e-3;
+/// What Adam's mean of gradients keeps in a step, and its mean of squares (Sun, COLING 2016).
+pub(crate) const BETA_1: f64 = 0.95;
+pub(crate) const BETA_2: f64 = 0.95;
+/// ε of Adam (Sun, COLING 2016).
+pub(crate) const EPSILON: f64 = 1e-4;
+/// The share of inputs that training a network sets to 0.
+pub(crate) const DROPOUT: f64 = 0.0;
+/// The probability with which training takes a rare value for an unknown one.
+pub(crate) const UNKNOWN: f64 = 0.5;
+/// The deviation of diagonal initial weights.
+pub(crate) const DIAGONAL: f32 = 0.5;
+/// The lengths of input vectors, by task (Sun, COLING 2016, table 2).
+pub(crate) const TAGGING_INPUT: usize = 170;
+pub(crate) const CHUNKING_INPUT: usize = 280;
+pub(crate) const SEGMENTATION_INPUT: usize = 220;
+/// Examples between two quiet points of a network, whose examples take longer.
+pub(crate) const NETWORK_SEGMENT: usize = 1 << 10;
+
 /// Returns the first step size of ADF where a token has so many attributes on average.
 ///
 /// A step moves the score of a token by the sum of what it moves each of its weights, so it is the

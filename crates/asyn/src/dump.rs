@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use asyn::Tagger;
 use asyn::core::{Model, Worker};
 use asyn::data::UNKNOWN_LABEL;
+use asyn::models::Crf;
 
 use crate::args::DumpArgs;
 use crate::failure::Failure;
@@ -34,6 +35,10 @@ struct Entries {
 /// Prints the weights of a model, the largest in size first.
 pub(crate) fn run(args: &DumpArgs) -> Result<(), Failure> {
     let (tagger, _) = Tagger::load(&args.model, all_cores().get())?;
+    let Some(crf) = tagger.crf() else {
+        let (path, kind) = (args.model.display(), tagger.model().kind());
+        return Err(Failure::Usage(format!("{path}: a {kind} has no weights of attributes")));
+    };
     let encoder = tagger.encoder();
     let label = args.label.as_deref().map(|label| match encoder.label_id(label) {
         UNKNOWN_LABEL => Err(Failure::Usage(format!("--label {label} is no label of the model"))),
@@ -46,7 +51,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result<(), Failure> {
     };
     let n_attributes = u32::try_from(encoder.n_attributes()).expect("ids have 32 bits");
     let attributes: Vec<u32> = (0..n_attributes).filter(|&id| is_asked(id)).collect();
-    collect(&tagger, &attributes, args.attribute.is_none(), &mut entries);
+    collect(&tagger, crf, &attributes, args.attribute.is_none(), &mut entries);
     entries.keep();
 
     let mut output = BufWriter::new(stdout().lock());
@@ -64,10 +69,16 @@ pub(crate) fn run(args: &DumpArgs) -> Result<(), Failure> {
 }
 
 /// Collects the weights of some attributes, and the plain transitions if they are asked for.
-fn collect(tagger: &Tagger, attributes: &[u32], transitions: bool, entries: &mut Entries) {
-    let layout = tagger.crf().layout();
+fn collect(
+    tagger: &Tagger,
+    crf: &Crf,
+    attributes: &[u32],
+    transitions: bool,
+    entries: &mut Entries,
+) {
+    let layout = crf.layout();
     let worker = Worker::reader(layout, tagger.weights());
-    let n_labels = tagger.crf().shape().n_labels;
+    let n_labels = crf.shape().n_labels;
     let n_rich = tagger.encoder().n_rich();
     let mut row = Vec::new();
     for (id, tensor) in layout.ids().zip(layout.tensors()) {

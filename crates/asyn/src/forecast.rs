@@ -189,7 +189,7 @@ impl Forecast {
             UpdateChoice::Adf => 2 * blocks,
             UpdateChoice::AdfCounting => 12 * blocks,
             UpdateChoice::AdaptiveRevision => 4 * blocks,
-            UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs => 0,
+            UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs | UpdateChoice::Adam => 0,
         };
         let name = if n_rich as u64 * n_labels as u64 > n_attributes as u64 {
             format!("the weights of {n_rich} rich attributes and {n_labels} labels")

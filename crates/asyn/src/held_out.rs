@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::thread;
 
-use asyn_core::{Decode, Model, SharedWeights, Worker};
+use asyn_core::{SharedWeights, Worker};
 use asyn_data::conlleval::{Chunks, Counts, Score};
-use asyn_data::{Corpus, Encoded, Encoder, Spelling, UNKNOWN_LABEL};
-use asyn_models::Crf;
+use asyn_data::{Corpus, Encoder, Spelling, UNKNOWN_LABEL};
 
 use crate::error::Result;
+use crate::sequence_model::{Examples, SequenceModel};
+
+/// How many sentences a thread takes at a time: enough for some of similar length to be labelled
+/// together, and always the same ones, however many threads there are.
+const SENTENCES_AT_A_TIME: usize = 64;
 
 /// Encoded sentences whose gold labels may be ones that training never saw.
 #[derive(Debug)]
 pub struct HeldOut {
-    /// Invariant: every gold label is an index of `labels`.
-    sentences: Vec<Encoded>,
+    sentences: Examples,
+    /// The gold labels of each sentence. Invariant: every one is an index of `labels`.
+    gold: Vec<Vec<u16>>,
     /// The labels of the model as the files have them, then the unknown ones, as chunks.
     labels: Vec<String>,
     unknown_labels: BTreeMap<String, u64>,
@@ -23,19 +28,26 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Encodes a corpus whose last column is the gold label, on `threads` threads.
+    /// Encodes a corpus whose last column is the gold label for a model and its encoder, on `threads`
+    /// threads.
     ///
     /// # Errors
     ///
     /// [`Error::Data`](crate::Error::Data) if the corpus has other columns than the training corpus.
-    pub fn new(encoder: &Encoder, corpus: &Corpus, threads: usize) -> Result<Self> {
-        let mut sentences = encoder.encode(corpus, threads)?.sentences;
+    pub fn new(
+        encoder: &Encoder,
+        model: &SequenceModel,
+        corpus: &Corpus,
+        threads: usize,
+    ) -> Result<Self> {
+        let sentences = model.encode(encoder, corpus, threads)?;
+        let mut gold = Vec::with_capacity(sentences.len());
         let mut labels = encoder.written_labels().to_vec();
         let mut unknown_labels = BTreeMap::new();
         // The scorer has to know the types of unknown labels, so they get numbers too.
         let mut numbers = BTreeMap::new();
-        for (sentence, encoded) in corpus.sentences().zip(&mut sentences) {
-            encoded.labels.clear();
+        for sentence in corpus.sentences() {
+            let mut ids = Vec::with_capacity(sentence.len());
             for label in sentence.labels() {
                 let mut number = encoder.written_id(label);
                 if number == UNKNOWN_LABEL {
@@ -45,11 +57,12 @@ impl HeldOut {
                         u16::try_from(labels.len() - 1).unwrap_or(UNKNOWN_LABEL)
                     });
                 }
-                encoded.labels.push(number);
+                ids.push(number);
             }
+            gold.push(ids);
         }
         let spelling = encoder.spelling().cloned();
-        Ok(Self { sentences, labels: as_chunks(labels), unknown_labels, spelling })
+        Ok(Self { sentences, gold, labels: as_chunks(labels), unknown_labels, spelling })
     }
 
     /// Returns how often each label occurs that the training corpus does not have.
@@ -59,7 +72,7 @@ impl HeldOut {
 
     /// Returns the tokens of the longest sentence.
     pub fn longest(&self) -> usize {
-        self.sentences.iter().map(Encoded::n_tokens).max().unwrap_or(0)
+        self.gold.iter().map(Vec::len).max().unwrap_or(0)
     }
 
     /// Labels all sentences with `weights` on `threads` threads, and scores the chunks.
@@ -71,13 +84,13 @@ impl HeldOut {
     /// # Panics
     ///
     /// If the model is not one of the encoder that this was made with.
-    pub fn score(&self, crf: &Crf, weights: &SharedWeights, threads: usize) -> Score {
-        let threads = threads.clamp(1, self.sentences.len().max(1));
+    pub fn score(&self, model: &SequenceModel, weights: &SharedWeights, threads: usize) -> Score {
+        let threads = threads.clamp(1, self.gold.len().div_ceil(SENTENCES_AT_A_TIME).max(1));
         let counts = thread::scope(|scope| {
             let others: Vec<_> = (1..threads)
-                .map(|first| scope.spawn(move || self.count(crf, weights, first, threads)))
+                .map(|first| scope.spawn(move || self.count(model, weights, first, threads)))
                 .collect();
-            let mut counts = self.count(crf, weights, 0, threads);
+            let mut counts = self.count(model, weights, 0, threads);
             for other in others {
                 match other.join() {
                     Ok(other) => counts.merge(&other),
@@ -95,44 +108,54 @@ impl HeldOut {
     /// # Panics
     ///
     /// If the model is not one of the encoder that this was made with.
-    pub fn chunks(&self, crf: &Crf, weights: &SharedWeights) -> Vec<Chunks> {
-        let mut chunks = Vec::with_capacity(self.sentences.len());
-        self.label(crf, weights, (0, 1), |counts, gold, labels| {
+    pub fn chunks(&self, model: &SequenceModel, weights: &SharedWeights) -> Vec<Chunks> {
+        let mut chunks = Vec::with_capacity(self.gold.len());
+        self.label(model, weights, (0, 1), |counts, gold, labels| {
             chunks.push(counts.add_ids(gold, labels));
         });
         chunks
     }
 
-    /// Counts every `step`-th sentence from `first` on.
-    fn count(&self, crf: &Crf, weights: &SharedWeights, first: usize, step: usize) -> Counts {
-        self.label(crf, weights, (first, step), |counts, gold, labels| {
+    /// Counts every `step`-th group of sentences from `first` on.
+    fn count(
+        &self,
+        model: &SequenceModel,
+        weights: &SharedWeights,
+        first: usize,
+        step: usize,
+    ) -> Counts {
+        self.label(model, weights, (first, step), |counts, gold, labels| {
             counts.add_ids(gold, labels);
         })
     }
 
-    /// Calls `add` with the gold and the predicted labels of every `step`-th sentence from `first`
-    /// on, and returns the counts.
+    /// Calls `add` with the gold and the predicted labels of every `step`-th group of
+    /// sentences from `first` on, and returns the counts.
     fn label(
         &self,
-        crf: &Crf,
+        model: &SequenceModel,
         weights: &SharedWeights,
         (first, step): (usize, usize),
         mut add: impl FnMut(&mut Counts, &[u16], &[u16]),
     ) -> Counts {
-        let worker = Worker::reader(crf.layout(), weights);
-        let mut workspace = crf.workspace();
+        let worker = Worker::reader(model.layout(), weights);
+        let mut workspace = model.workspace();
         let (mut labels, mut written) = (Vec::new(), Vec::new());
         let mut counts = Counts::with_labels(&self.labels);
-        for sentence in self.sentences.iter().skip(first).step_by(step) {
-            crf.decode(&worker, sentence, &mut workspace, &mut labels);
-            let labels = match &self.spelling {
-                None => &labels,
-                Some(spelling) => {
-                    spelling.spell(&labels, &mut written);
-                    &written
-                }
-            };
-            add(&mut counts, &sentence.labels, labels);
+        let starts = (0..self.gold.len()).step_by(SENTENCES_AT_A_TIME);
+        for start in starts.skip(first).step_by(step) {
+            let group = start..self.gold.len().min(start + SENTENCES_AT_A_TIME);
+            model.label(&worker, &self.sentences, group.clone(), &mut workspace, &mut labels);
+            for (gold, labels) in self.gold[group].iter().zip(&labels) {
+                let labels = match &self.spelling {
+                    None => labels,
+                    Some(spelling) => {
+                        spelling.spell(labels, &mut written);
+                        &written
+                    }
+                };
+                add(&mut counts, gold, labels);
+            }
         }
         counts
     }

@@ -1,10 +1,14 @@
 //! Labelling sentences with a trained tagger.
 
-use asyn_core::{Decode, Model, Worker};
-use asyn_data::{EncodeScratch, Encoded, Sentence};
-use asyn_models::{Constraints, Contribution, CrfWorkspace, Lattice, Marginals};
+use asyn_core::{Decode, Worker};
+use asyn_data::{Corpus, EncodeScratch, Encoded, Sentence, TokenIds};
+use asyn_models::{Constraints, Contribution, Crf, CrfWorkspace, Lattice, Marginals};
 
+use crate::sequence_model::{Examples, SequenceModel, Workspace};
 use crate::tagger::Tagger;
+
+/// What is asked of a Bi-LSTM and has no answer there.
+const NO_LATTICE: &str = "a CRF: a Bi-LSTM answers with labels alone";
 
 /// One thread's memory for labelling with a [`Tagger`]; nothing is allocated once it has met a
 /// sentence of some length.
@@ -27,10 +31,12 @@ use crate::tagger::Tagger;
 pub struct Labeller<'t> {
     tagger: &'t Tagger,
     worker: Worker<'t>,
-    workspace: CrfWorkspace,
+    workspace: Workspace,
     scratch: EncodeScratch,
     encoded: Encoded,
+    ids: TokenIds,
     labels: Vec<u16>,
+    batch: Vec<Vec<u16>>,
     marginals: Marginals,
     confidences: Vec<f32>,
     lattice: Lattice,
@@ -38,18 +44,26 @@ pub struct Labeller<'t> {
 
 impl<'t> Labeller<'t> {
     pub(crate) fn new(tagger: &'t Tagger) -> Self {
-        let crf = tagger.crf();
+        let model = tagger.model();
         Self {
             tagger,
-            worker: Worker::reader(crf.layout(), tagger.weights()),
-            workspace: crf.workspace(),
+            worker: Worker::reader(model.layout(), tagger.weights()),
+            workspace: model.workspace(),
             scratch: EncodeScratch::default(),
             encoded: Encoded::default(),
+            ids: TokenIds::default(),
             labels: Vec::new(),
+            batch: Vec::new(),
             marginals: Marginals::default(),
             confidences: Vec::new(),
             lattice: Lattice::default(),
         }
+    }
+
+    /// Returns whether more can be asked of the model than the most probable labels: whether it is a
+    /// CRF.
+    pub fn has_lattice(&self) -> bool {
+        self.tagger.crf().is_some()
     }
 
     /// Returns the label ids of the most probable labels of a sentence, of those sequences that the
@@ -62,10 +76,47 @@ impl<'t> Labeller<'t> {
     ///
     /// If [`check_columns`](asyn_data::Encoder::check_columns) refuses the sentence's corpus.
     pub fn label(&mut self, sentence: &Sentence<'_>) -> &[u16] {
-        let Self { tagger, worker, workspace, scratch, encoded, labels, .. } = self;
-        tagger.encoder().encode_sentence(sentence, scratch, encoded);
-        tagger.crf().decode(worker, encoded, workspace, labels);
+        let Self { tagger, worker, workspace, scratch, encoded, ids, labels, .. } = self;
+        let encoder = tagger.encoder();
+        match (tagger.model(), workspace) {
+            (SequenceModel::Crf(crf), Workspace::Crf(workspace)) => {
+                encoder.encode_sentence(sentence, scratch, encoded);
+                crf.decode(worker, encoded, workspace, labels);
+            }
+            (SequenceModel::BiLstm(model, columns), Workspace::BiLstm(workspace)) => {
+                columns.encode_sentence(encoder, sentence, (scratch, encoded), ids);
+                model.decode(worker, ids, workspace, labels);
+            }
+            _ => unreachable!("the workspace is that of the model"),
+        }
         labels
+    }
+
+    /// Returns the label ids of all sentences of a corpus, as [`label`](Self::label) of each; a
+    /// Bi-LSTM labels sentences of similar length together, which is several times as fast.
+    ///
+    /// # Panics
+    ///
+    /// As [`label`](Self::label).
+    pub fn label_all(&mut self, corpus: &Corpus) -> &[Vec<u16>] {
+        if self.has_lattice() {
+            self.batch.resize_with(corpus.n_sentences(), Vec::new);
+            for (at, sentence) in corpus.sentences().enumerate() {
+                self.label(&sentence);
+                self.batch[at].clone_from(&self.labels);
+            }
+            return &self.batch;
+        }
+        let Self { tagger, worker, workspace, scratch, encoded, batch, .. } = self;
+        let (_, columns) = tagger.model().bilstm().expect("it is no CRF");
+        let encode = |sentence: Sentence<'_>| {
+            let mut ids = TokenIds::default();
+            columns.encode_sentence(tagger.encoder(), &sentence, (scratch, encoded), &mut ids);
+            ids
+        };
+        let examples = Examples::Ids(corpus.sentences().map(encode).collect());
+        tagger.model().label(worker, &examples, 0..examples.len(), workspace, batch);
+        batch
     }
 
     /// Returns the same as [`label_within`](Self::label_within), and for each token the marginal
@@ -81,7 +132,8 @@ impl<'t> Labeller<'t> {
     ) -> Option<(&[u16], &[f32])> {
         self.label_within(sentence, constraints)?;
         let Self { tagger, worker, workspace, encoded, labels, marginals, confidences, .. } = self;
-        tagger.crf().marginals(worker, encoded, constraints, workspace, marginals);
+        let (crf, workspace) = parts(tagger, workspace);
+        crf.marginals(worker, encoded, constraints, workspace, marginals);
         let n_labels = tagger.encoder().labels().len();
         confidences.clear();
         let tokens = marginals.labels.chunks_exact(n_labels).zip(&*labels);
@@ -94,7 +146,7 @@ impl<'t> Labeller<'t> {
     ///
     /// # Panics
     ///
-    /// As [`label`](Self::label), and if the constraints are for another number of labels or tokens.
+    /// As [`label`](Self::label), if the model is no CRF, and if the constraints are for another number of labels or tokens.
     pub fn label_within(
         &mut self,
         sentence: &Sentence<'_>,
@@ -102,7 +154,7 @@ impl<'t> Labeller<'t> {
     ) -> Option<&[u16]> {
         let Self { tagger, worker, workspace, scratch, encoded, labels, .. } = self;
         tagger.encoder().encode_sentence(sentence, scratch, encoded);
-        let crf = tagger.crf();
+        let (crf, workspace) = parts(tagger, workspace);
         crf.decode_within(worker, encoded, constraints, workspace, labels).then_some(&**labels)
     }
 
@@ -115,7 +167,8 @@ impl<'t> Labeller<'t> {
     pub fn lattice(&mut self, sentence: &Sentence<'_>, constraints: Constraints<'_>) -> &Lattice {
         let Self { tagger, worker, workspace, scratch, encoded, lattice, .. } = self;
         tagger.encoder().encode_sentence(sentence, scratch, encoded);
-        tagger.crf().lattice(worker, encoded, constraints, workspace, lattice);
+        let (crf, workspace) = parts(tagger, workspace);
+        crf.lattice(worker, encoded, constraints, workspace, lattice);
         lattice
     }
 
@@ -124,13 +177,20 @@ impl<'t> Labeller<'t> {
     ///
     /// # Panics
     ///
-    /// As [`label`](Self::label), and if there are not as many labels as tokens.
+    /// As [`label`](Self::label), if the model is no CRF, and if there are not as many labels as tokens.
     pub fn explain(&mut self, sentence: &Sentence<'_>, labels: &[u16]) -> Vec<Vec<Contribution>> {
         let Self { tagger, worker, workspace, scratch, encoded, .. } = self;
         tagger.encoder().encode_sentence(sentence, scratch, encoded);
+        let (crf, workspace) = parts(tagger, workspace);
         let tokens = 0..encoded.n_tokens();
-        tokens
-            .map(|token| tagger.crf().explain(worker, encoded, labels, token, workspace))
-            .collect()
+        tokens.map(|token| crf.explain(worker, encoded, labels, token, workspace)).collect()
+    }
+}
+
+/// Returns the CRF of a tagger, and the memory for it.
+fn parts<'a>(tagger: &'a Tagger, workspace: &'a mut Workspace) -> (&'a Crf, &'a mut CrfWorkspace) {
+    match (tagger.crf(), workspace) {
+        (Some(crf), Workspace::Crf(workspace)) => (crf, workspace),
+        _ => panic!("{NO_LATTICE}"),
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! | Item          | What it is                                                            |
 //! | ------------- | --------------------------------------------------------------------- |
-//! | [`Tagger`]    | a dense-CRF with the encoder that its numbers belong to; a model file |
+//! | [`Tagger`]    | a model with the encoder that its numbers belong to; a model file     |
+//! | [`SequenceModel`], [`Examples`] | a CRF or a Bi-LSTM, and sentences encoded for it      |
 //! | [`Labeller`]  | one thread's scratch memory for labelling sentences with it           |
 //! | [`HeldOut`]   | sentences with gold labels, to be scored on all the cores             |
 //! | [`core`]      | shared weights, strategies, update rules and the trainer              |
@@ -27,10 +28,10 @@
 //! let mut tagger = Tagger::untrained(encoder)?;
 //!
 //! let trainer = Trainer::builder().strategy(AsynGrad).update(Adf::default()).threads(2).passes(4).build()?;
-//! tagger.fit(&trainer, &examples, &mut ())?;
+//! tagger.fit(&trainer, &examples.into(), &mut ())?;
 //!
-//! let held_out = HeldOut::new(tagger.encoder(), &test, 2)?;
-//! let score = held_out.score(tagger.crf(), tagger.weights(), 2);
+//! let held_out = HeldOut::new(tagger.encoder(), tagger.model(), &test, 2)?;
+//! let score = held_out.score(tagger.model(), tagger.weights(), 2);
 //! assert!(score.f1() > 60.0 && score.f1() < planted.best_score(&test).f1());
 //! # Ok::<(), asyn::Error>(())
 //! ```
@@ -40,6 +41,7 @@
 mod error;
 mod held_out;
 mod labeller;
+mod sequence_model;
 mod tagger;
 
 pub use asyn_core as core;
@@ -50,4 +52,5 @@ pub use asyn_sync as sync;
 pub use error::{Error, Result};
 pub use held_out::HeldOut;
 pub use labeller::Labeller;
-pub use tagger::{KIND, Tagger};
+pub use sequence_model::{Examples, SequenceModel};
+pub use tagger::{BILSTM_KIND, KIND, Tagger};

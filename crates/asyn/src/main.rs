@@ -26,6 +26,7 @@ mod info;
 mod interrupt;
 mod machine;
 mod measure;
+mod network;
 mod plan;
 mod progress;
 mod races;
@@ -39,6 +40,7 @@ mod segment;
 mod settings;
 mod tag;
 mod train;
+mod train_args;
 mod tune;
 mod watch;
 
@@ -72,11 +74,13 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
         talk.warn(&refusal);
     }
     match verb {
-        Verb::Train(TrainVerb::Crf(args)) => train::run(args, talk, started),
+        Verb::Train(TrainVerb::Crf(args)) => train::run(&**args, talk, started),
+        Verb::Train(TrainVerb::BiLstm(args)) => train::run(&**args, talk, started),
         Verb::Tune(TuneVerb::Crf(args)) => tune::run(args, talk),
         Verb::Cv(CvVerb::Crf(args)) => cv::run(args, talk),
         Verb::Replay(args) => replay::run(args, talk),
-        Verb::Measure(TrainVerb::Crf(args)) => measure::run(args, talk, started),
+        Verb::Measure(TrainVerb::Crf(args)) => measure::run(&**args, talk, started),
+        Verb::Measure(TrainVerb::BiLstm(args)) => measure::run(&**args, talk, started),
         Verb::Doctor(DoctorVerb::Async(args)) => doctor::run(args, talk),
         Verb::Doctor(DoctorVerb::Data(args)) => doctor::data::run(args),
         Verb::Tag(args) => tag::run(args, talk),

@@ -6,27 +6,31 @@ use std::time::Instant;
 
 use asyn_report::{Run, races_table};
 
-use crate::args::CrfArgs;
 use crate::choice::InstrumentsChoice;
 use crate::failure::Failure;
 use crate::progress::Talk;
 use crate::run_folder::RunFolder;
 use crate::train;
+use crate::train_args::{CommonArgs, ModelArgs};
 
-/// Trains a CRF in a run folder and prints what its races did.
-pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Failure> {
+/// Trains a model in a run folder and prints what its races did.
+pub(crate) fn run(args: &impl ModelArgs, talk: Talk, started: Instant) -> Result<(), Failure> {
     let mut args = args.clone();
-    match args.advanced.instruments {
+    let common = args.common_mut();
+    match common.advanced.instruments {
         Some(InstrumentsChoice::Off) => {
             let problem = "--instruments off leaves nothing to measure: default or full";
             return Err(Failure::Usage(problem.to_owned()));
         }
         Some(InstrumentsChoice::Default | InstrumentsChoice::Full) => {}
-        None => args.advanced.instruments = Some(InstrumentsChoice::Full),
+        None => common.advanced.instruments = Some(InstrumentsChoice::Full),
     }
-    let folder = match args.run.as_ref().or(args.resume.as_ref()) {
+    let folder = match common.run.as_ref().or(common.resume.as_ref()) {
         Some(folder) => folder.clone(),
-        None => args.run.insert(default_folder(&args)).clone(),
+        None => {
+            let folder = default_folder(common);
+            common.run.insert(folder).clone()
+        }
     };
     train::run(&args, talk, started)?;
     let folder = RunFolder::of_run(&folder);
@@ -38,6 +42,6 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
 }
 
 /// Returns the model's name with `.measure` in place of its ending, or `measure` without a model.
-fn default_folder(args: &CrfArgs) -> PathBuf {
+fn default_folder(args: &CommonArgs) -> PathBuf {
     args.model.as_ref().map_or_else(|| PathBuf::from("measure"), |m| m.with_extension("measure"))
 }

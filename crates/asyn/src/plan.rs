@@ -10,25 +10,26 @@ use std::time::{Duration, Instant};
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
 use asyn::core::theory::{Lbfgs, Minimum, Stop};
 use asyn::core::{
-    AdaptiveRevision, Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Instruments,
-    L2Form, Outcome, Read, Replicas, Sampling, Schedule, Serial, Sgd, Strategy, Trainer, Update,
-    Write,
+    Adam, AdaptiveRevision, Adf, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint,
+    Instruments, L2Form, Moments, Outcome, Read, Replicas, Sampling, Schedule, Serial, Sgd,
+    Strategy, Trainer, Update, Write,
 };
 use asyn::data::{
-    Corpus, Encoded, Encoder, Error, Format, FormatOptions, Scheme, Template, VocabularyOptions,
-    open_text,
+    Corpus, Encoder, Error, Format, FormatOptions, Scheme, Template, TokenEncoder,
+    VocabularyOptions, Warning, open_text,
 };
-use asyn::models::{Crf, Pieces};
+use asyn::models::Pieces;
 use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
-use asyn::{HeldOut, Tagger};
+use asyn::{Examples, HeldOut, SequenceModel, Tagger};
 
 use crate::choice::{
-    Delay, InstrumentsChoice, L2FormChoice, ReadChoice, SamplingChoice, ScheduleChoice,
-    StrategyChoice, UpdateChoice, WriteChoice,
+    Delay, InstrumentsChoice, L2FormChoice, MomentsChoice, ReadChoice, SamplingChoice,
+    ScheduleChoice, StrategyChoice, UpdateChoice, WriteChoice,
 };
 use crate::failure::Failure;
 use crate::forecast::Forecast;
 use crate::format::{format_of, options_of};
+use crate::network::{NetworkSettings, input_len};
 use crate::progress::Talk;
 use crate::recording::{Events, Tape};
 use crate::settings::Settings;
@@ -41,7 +42,7 @@ const ATTRIBUTES: &str = "attributes";
 #[derive(Debug)]
 pub(crate) struct Data {
     pub(crate) tagger: Tagger,
-    pub(crate) examples: Vec<Encoded>,
+    pub(crate) examples: Examples,
     pub(crate) held_out: Option<Arc<HeldOut>>,
     pub(crate) forecast: Option<Forecast>,
     pub(crate) n_tokens: usize,
@@ -73,22 +74,32 @@ impl Data {
             return Err(Error::Columns { name, expected: 2, actual: n_columns }.into());
         }
         let format = format_of(&settings.train, settings.format);
-        let before = match &settings.init {
+        let before = match settings.init.clone() {
             None => None,
-            Some(path) => Some(Tagger::load(path, threads)?.0),
+            Some(path) => Some(load_before(&path, settings, threads)?),
         };
         let template = match &before {
             None => {
-                let name =
-                    settings.template.get_or_insert_with(|| default_template(format, &train));
+                let is_network = settings.bilstm.is_some();
+                let name = settings
+                    .template
+                    .get_or_insert_with(|| default_template(format, &train, is_network));
                 find_template(name, format, n_columns)?
             }
             Some(before) => template_of(before, n_columns, settings)?,
         };
         if format != Format::Crfsuite {
-            for warning in template.lint(n_columns)? {
+            let warnings = template.lint(n_columns)?.into_iter();
+            let lacks_transitions =
+                |warning: &Warning| matches!(warning, Warning::NoTransitions { .. });
+            for warning in warnings.filter(|it| settings.bilstm.is_none() || !lacks_transitions(it))
+            {
                 talk.warn(&warning.to_string());
             }
+        }
+        if settings.bilstm.is_some() && (template.has_transitions() || format == Format::Crfsuite) {
+            let problem = "its lines are not columns of a network: lines with B and files of                            attributes are for crf";
+            return Err(Failure::Usage(format!("--template {}: {problem}", template.name())));
         }
         let mut lexicon = match &settings.lexicon {
             None => String::new(),
@@ -118,29 +129,65 @@ impl Data {
                 (encoder, Some((before, places)))
             }
         };
+        let mut vectors = None;
+        let (model, examples) = match &mut settings.bilstm {
+            None => (SequenceModel::crf_of(&encoder)?, Examples::Attributes(examples)),
+            Some(network) => {
+                drop(examples);
+                let mut columns = TokenEncoder::new(&encoder, &train, network.characters.is_some());
+                if let Some((_, there)) = before.as_ref().and_then(|(it, _)| it.model().bilstm()) {
+                    columns = columns.with_characters_of(there);
+                }
+                let model;
+                (model, vectors) = network.model(&encoder, columns, input_len(format, &train))?;
+                let examples = model.encode(&encoder, &train, threads)?;
+                (model, examples)
+            }
+        };
         let held_out = match &dev {
             None => None,
-            Some(dev) => Some(Arc::new(HeldOut::new(&encoder, dev, threads)?)),
+            Some(dev) => Some(Arc::new(HeldOut::new(&encoder, &model, dev, threads)?)),
         };
         if let (Some(held_out), Some(dev)) = (&held_out, &dev) {
             warn_of_unknown(dev.name(), held_out.unknown_labels(), talk);
         }
         drop((train, dev));
         let longest_dev = held_out.as_ref().map(|held_out| held_out.longest());
-        let shape = Crf::new(Tagger::shape_of(&encoder)).map_err(asyn::Error::from)?.shape();
-        let forecast = Forecast::new(settings, shape, &examples, longest_dev);
-        if let Some(forecast) = &forecast {
-            forecast.check(&encoder, &examples)?;
+        let mut forecast = None;
+        if let (Some(crf), Examples::Attributes(examples)) = (model.crf(), &examples) {
+            forecast = Forecast::new(settings, crf.shape(), examples, longest_dev);
+            if let Some(forecast) = &forecast {
+                forecast.check(&encoder, examples)?;
+            }
         }
-        let tagger = match &before {
-            None => Tagger::untrained(encoder)?,
-            Some((before, places)) => Tagger::continuing(encoder, before, places)?,
-        };
+        let mut tagger = Tagger::new(encoder, model, settings.seed);
+        if let Some(vectors) = &vectors {
+            let n = vectors.ids.len();
+            talk.say(&format!("{n} words start with vectors of {} numbers", vectors.width));
+            tagger.set_vectors(vectors);
+        }
+        if let Some((before, places)) = &before {
+            tagger = tagger.continuing(before, places);
+        }
         let tagger = tagger.with_pieces(pieces(settings));
         let encode_time = started.elapsed();
         let read_time = Duration::ZERO;
         Ok(Self { tagger, examples, held_out, forecast, n_tokens, read_time, encode_time })
     }
+}
+
+/// Reads a model to go on from, whose kind and sizes become those of the settings.
+fn load_before(path: &Path, settings: &mut Settings, threads: usize) -> Result<Tagger, Failure> {
+    let (before, _) = Tagger::load(path, threads)?;
+    let refused = |problem| Failure::Usage(format!("--init {}: {problem}", path.display()));
+    match (&mut settings.bilstm, before.model()) {
+        (None, SequenceModel::Crf(_)) => {}
+        (Some(network), SequenceModel::BiLstm(model, _)) => {
+            network.take_sizes(model.spec()).map_err(refused)?;
+        }
+        (_, model) => return Err(refused(format!("it is a {}", model.kind()))),
+    }
+    Ok(before)
 }
 
 /// Returns the template of a model to go on from, which the data and the settings have to fit.
@@ -233,8 +280,11 @@ pub(crate) fn read(settings: &Settings) -> Result<(Corpus, Option<Corpus>), Fail
 }
 
 /// Returns the name of the template for data of a format where none is named.
-pub(crate) fn default_template(format: Format, corpus: &Corpus) -> String {
+pub(crate) fn default_template(format: Format, corpus: &Corpus, is_network: bool) -> String {
     let name = match (format, corpus.n_columns()) {
+        (Format::Segmented, _) if is_network => "characters",
+        (_, 2) if is_network => "words",
+        _ if is_network => "words-tags",
         (Format::Segmented, _) => "seg",
         (Format::Crfsuite, _) => ATTRIBUTES,
         (Format::Conllu, 2) => "pos",
@@ -327,6 +377,7 @@ impl Run<'_> {
                 let update = AdaptiveRevision { rate, l2: real(settings.l2) };
                 self.with_update(strategy, update)
             }
+            UpdateChoice::Adam => self.with_update(strategy, adam(settings)),
             UpdateChoice::Lbfgs => self.batch(&strategy),
         }
     }
@@ -460,16 +511,39 @@ pub(crate) fn trainer<S: Strategy, U: Update>(
     Ok(trainer?)
 }
 
-/// Makes the update rule SGD of the settings.
-pub(crate) fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {
+/// Makes the update rule Adam of the settings.
+fn adam(settings: &Settings) -> Adam {
+    let NetworkSettings { beta_1, beta_2, epsilon, warm_up, clip, moments, .. } =
+        settings.bilstm.clone().unwrap_or_default();
+    Adam {
+        schedule: schedule(settings),
+        beta_1: real(beta_1),
+        beta_2: real(beta_2),
+        epsilon: real(epsilon),
+        warm_up: real(warm_up),
+        clip: clip.map_or(f32::INFINITY, real),
+        moments: match moments {
+            MomentsChoice::Shared => Moments::Shared,
+            MomentsChoice::Mixed => Moments::Mixed,
+            MomentsChoice::Private => Moments::Private,
+        },
+    }
+}
+
+fn schedule(settings: &Settings) -> Schedule {
     let rate = real(settings.rate.unwrap_or_default());
-    let schedule = match settings.schedule {
+    match settings.schedule {
         ScheduleChoice::Constant => Schedule::Constant { rate },
         ScheduleChoice::Exponential => Schedule::Exponential { rate, factor: real(settings.decay) },
         ScheduleChoice::InverseTime => {
             Schedule::InverseTime { rate, half_life: real(settings.half_life) }
         }
-    };
+    }
+}
+
+/// Makes the update rule SGD of the settings.
+pub(crate) fn sgd(settings: &Settings, averaging: Averaging) -> Sgd {
+    let schedule = schedule(settings);
     Sgd { schedule, l2: real(settings.l2), averaging, l2_form: l2_form(settings) }
 }
 

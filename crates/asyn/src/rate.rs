@@ -6,8 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use asyn::Examples;
 use asyn::core::{AsynGrad, Averaging, Model, Serial, Strategy};
 use asyn::data::Encoded;
+use asyn::models::Crf;
 
 use crate::choice::{InstrumentsChoice, StrategyChoice};
 use crate::failure::Failure;
@@ -27,23 +29,26 @@ const MOST: Duration = Duration::from_millis(100);
 /// The share of the tokens that may be tried at most.
 const SHARE: f64 = 0.1;
 
-/// Returns how many seconds all passes will take, about; nothing for simulated runs, and for data
+/// Returns how many seconds all passes will take, about; nothing for simulated runs and networks, and for data
 /// so small that a pass over them tells sooner.
 pub(crate) fn train_seconds(settings: &Settings, data: &Data) -> Result<Option<f64>, Failure> {
     let started = Instant::now();
+    let (Some(crf), Examples::Attributes(examples)) = (data.tagger.crf(), &data.examples) else {
+        return Ok(None);
+    };
     let mut rate = None;
     let mut n_sentences = FEWEST;
     while !settings.simulate && started.elapsed() < MOST {
-        let step = data.examples.len().div_ceil(n_sentences).max(1);
-        let sample: Vec<Encoded> = data.examples.iter().step_by(step).cloned().collect();
+        let step = examples.len().div_ceil(n_sentences).max(1);
+        let sample: Vec<Encoded> = examples.iter().step_by(step).cloned().collect();
         let n_tokens: usize = sample.iter().map(Encoded::n_tokens).sum();
         if n_tokens as f64 > SHARE * data.n_tokens as f64 {
             break;
         }
         let time = if settings.strategy == StrategyChoice::Serial {
-            time(settings, data, &sample, Serial)?
+            time(settings, crf, &sample, Serial)?
         } else {
-            time(settings, data, &sample, AsynGrad)?
+            time(settings, crf, &sample, AsynGrad)?
         };
         rate = Some(n_tokens as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE));
         if time >= LONG_ENOUGH {
@@ -57,7 +62,7 @@ pub(crate) fn train_seconds(settings: &Settings, data: &Data) -> Result<Option<f
 
 fn time(
     settings: &Settings,
-    data: &Data,
+    crf: &Crf,
     sample: &[Encoded],
     strategy: impl Strategy,
 ) -> Result<Duration, Failure> {
@@ -66,7 +71,6 @@ fn time(
     // Of all update rules this one gets ready the fastest.
     let update = plan::sgd(&settings, Averaging::Off);
     let trainer = plan::trainer(&settings, strategy, update)?;
-    let crf = data.tagger.crf();
     let mut weights = crf.initial_weights(settings.seed);
     let outcome = trainer.fit(crf, sample, &mut weights, &mut ()).map_err(asyn::Error::from)?;
     Ok(outcome.passes.iter().map(|pass| pass.train_time).min().unwrap_or_default())

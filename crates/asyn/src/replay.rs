@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ReplayArgs, talk: Talk) -> Result<(), Failure> {
         check_target(path)?;
     }
     let mut data = Data::load(&mut settings, talk)?;
-    let fingerprint = Fingerprint::new(data.tagger.encoder(), &data.examples);
+    let fingerprint = Fingerprint::new(&data.tagger, &data.examples);
     fingerprint.check(&header.fingerprint, &args.file)?;
 
     let is_exact = matches!(events, Events::Turns(_));

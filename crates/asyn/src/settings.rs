@@ -2,7 +2,8 @@
 //! what was typed.
 //!
 //! All three are tables with the same keys, which are the names of the flags, so laying one over
-//! the other is one loop; [`Settings`] then gives the keys their types.
+//! the other is one loop; [`Settings`] then gives the keys their types. What only a network has is
+//! a table of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +16,6 @@ use asyn::data::Format;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::args::CrfArgs;
 use crate::choice::{
     Delay, InstrumentsChoice, L2FormChoice, ReadChoice, Replication, SamplingChoice,
     ScheduleChoice, SimulatedCost, StrategyChoice, UpdateChoice, WriteChoice,
@@ -23,6 +23,8 @@ use crate::choice::{
 use crate::defaults;
 use crate::failure::Failure;
 use crate::format::{Fields, FormatChoice, SchemeChoice};
+use crate::network::NetworkSettings;
+use crate::train_args::ModelArgs;
 
 /// The settings that a resumed run may have otherwise than it began: none changes the model or
 /// the steps that lead to it, and the training file is compared by content.
@@ -38,6 +40,26 @@ const MAY_CHANGE: [&str; 11] = [
     "segment",
     "f16",
     "prune",
+];
+
+/// The table of what only a Bi-LSTM has.
+const NETWORK: &str = "bilstm";
+
+/// The settings in it that only Adam has.
+const ADAM_ALONE: [&str; 6] = ["beta-1", "beta-2", "epsilon", "warm-up", "clip", "moments"];
+
+/// The settings that only a CRF has.
+const OF_CRF: [&str; 10] = [
+    "edge-min-freq",
+    "rich-edges",
+    "average-from",
+    "windows",
+    "alpha",
+    "beta",
+    "sums-every",
+    "sparse-threshold",
+    "replicas",
+    "merge-every",
 ];
 
 /// Everything that a run depends on, as `config.toml` holds it.
@@ -116,6 +138,9 @@ pub(crate) struct Settings {
     pub(crate) cost: Option<SimulatedCost>,
     pub(crate) instruments: InstrumentsChoice,
     pub(crate) segment: NonZeroUsize,
+    /// What only a Bi-LSTM has; nothing for a CRF.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bilstm: Option<NetworkSettings>,
 }
 
 impl Default for Settings {
@@ -169,25 +194,52 @@ impl Default for Settings {
             cost: None,
             instruments: InstrumentsChoice::Off,
             segment: NonZeroUsize::new(defaults::SEGMENT).unwrap_or(NonZeroUsize::MIN),
+            bilstm: None,
         }
     }
 }
 
 impl Settings {
+    /// Returns the defaults of a Bi-LSTM.
+    pub(crate) fn of_bilstm() -> Self {
+        Self {
+            min_freq: 1,
+            update: UpdateChoice::Adam,
+            l2: 0.0,
+            schedule: ScheduleChoice::Constant,
+            sums_every: 1,
+            sparse_threshold: 0.0,
+            replicas: Some(Replication(None)),
+            segment: NonZeroUsize::new(defaults::NETWORK_SEGMENT).unwrap_or(NonZeroUsize::MIN),
+            bilstm: Some(NetworkSettings::default()),
+            ..Self::default()
+        }
+    }
+
     /// Lays what was typed over the run that is resumed, if there is one, and over the defaults.
-    pub(crate) fn resolve(args: &CrfArgs) -> Result<Self, Failure> {
-        let mut table = to_table(&Self::default());
+    pub(crate) fn resolve<A: ModelArgs>(args: &A) -> Result<Self, Failure> {
+        let mut table = to_table(&A::defaults());
         let mut typed = to_table(args);
+        let args = args.common();
         if let Some(file) = &args.file {
             typed.insert("train".to_owned(), file.display().to_string().into());
         }
         if let Some(folder) = &args.resume {
             let before = read(&folder.join("config.toml"))?;
+            if before.contains_key(NETWORK) != table.contains_key(NETWORK) {
+                let kind = if before.contains_key(NETWORK) { "bilstm" } else { "crf" };
+                let folder = folder.display();
+                return Err(Failure::Usage(format!("{folder} holds the run of a {kind}")));
+            }
             check_changes(folder, &before, &typed)?;
-            table.extend(before);
+            lay_over(&mut table, before);
         }
         let names_strategy = args.resume.is_some() || typed.contains_key("strategy");
-        table.extend(typed);
+        let of_adam = typed
+            .get(NETWORK)
+            .and_then(Value::as_table)
+            .and_then(|typed| ADAM_ALONE.into_iter().find(|name| typed.contains_key(*name)));
+        lay_over(&mut table, typed);
         let mut settings: Self = table.try_into().map_err(|error: toml::de::Error| {
             Failure::Usage(format!("settings do not fit: {}", error.message()))
         })?;
@@ -200,12 +252,32 @@ impl Settings {
         if settings.patience.is_some() && settings.dev.is_none() {
             return Err(Failure::Usage("--patience needs --dev: the score to watch".to_owned()));
         }
+        settings.check_model()?;
+        if let (Some(name), true) = (of_adam, settings.update != UpdateChoice::Adam) {
+            return Err(Failure::Usage(format!("--{name} is for --update adam")));
+        }
         settings.check_strategy()?;
         settings.check_batch()?;
         settings.check_l2_form()?;
         settings.check_simulation()?;
         settings.fill();
         Ok(settings)
+    }
+
+    /// Refuses what the model does not have.
+    fn check_model(&self) -> Result<(), Failure> {
+        let rule = self.update.name();
+        let problem = match (&self.bilstm, self.update) {
+            (None, UpdateChoice::Adam) => format!("--update {rule} is for bilstm"),
+            (None, _) | (Some(_), UpdateChoice::Adam | UpdateChoice::Sgd) => {
+                match self.bilstm.is_some() && self.update == UpdateChoice::Adam && self.l2 > 0.0 {
+                    true => format!("--l2 is for --update sgd: {rule} has none"),
+                    false => return Ok(()),
+                }
+            }
+            (Some(_), _) => format!("--update {rule} is for crf: bilstm has adam and sgd"),
+        };
+        Err(Failure::Usage(problem))
     }
 
     fn check_strategy(&self) -> Result<(), Failure> {
@@ -245,6 +317,7 @@ impl Settings {
             UpdateChoice::Asgd => ("asgd", &[Exact, PerPass]),
             UpdateChoice::AdaptiveRevision => ("adaptive-revision", &[OnTouch]),
             UpdateChoice::Lbfgs => ("lbfgs", &[Exact]),
+            UpdateChoice::Adam => ("adam", &[]),
         };
         match self.l2_form {
             Some(form) if !forms.contains(&form) => {
@@ -277,6 +350,7 @@ impl Settings {
             | UpdateChoice::Asgd
             | UpdateChoice::AdaptiveRevision
             | UpdateChoice::Lbfgs => defaults::SGD_RATE,
+            UpdateChoice::Adam => defaults::ADAM_RATE,
         };
         self.rate.get_or_insert(rate);
     }
@@ -323,10 +397,22 @@ pub(crate) fn format_of_model(
 }
 
 /// Returns the defaults in words, as `--help` shows them.
-pub(crate) fn in_words() -> String {
-    let mut defaults = to_table(&Settings::default());
+pub(crate) fn in_words(settings: &Settings) -> String {
+    let mut defaults = to_table(settings);
     for depends_on_the_run in ["train", "threads"] {
         defaults.remove(depends_on_the_run);
+    }
+    let network = defaults.remove(NETWORK);
+    if let Some(Value::Table(network)) = network {
+        for name in OF_CRF {
+            defaults.remove(name);
+        }
+        defaults.extend(network);
+        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let words = defaults.iter().map(|(name, value)| format!("{name} {}", word(value)));
+        let rate =
+            format!("rate {} with adam, {} with sgd", defaults::ADAM_RATE, defaults::SGD_RATE);
+        return words.chain([rate]).collect::<Vec<_>>().join(", ");
     }
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut words: Vec<String> =
@@ -362,9 +448,25 @@ fn read(path: &Path) -> Result<Table, Failure> {
     Ok(to_table(&settings))
 }
 
+/// Lays a table over another, and tables in it over those there.
+fn lay_over(table: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (table.get_mut(&name), value) {
+            (Some(Value::Table(table)), Value::Table(over)) => lay_over(table, over),
+            (_, value) => {
+                table.insert(name, value);
+            }
+        }
+    }
+}
+
 fn check_changes(folder: &Path, before: &Table, typed: &Table) -> Result<(), Failure> {
     for (name, here) in typed {
         let there = before.get(name);
+        if let (Some(Value::Table(there)), Value::Table(here)) = (there, here) {
+            check_changes(folder, there, here)?;
+            continue;
+        }
         if there != Some(here) && !MAY_CHANGE.contains(&name.as_str()) {
             let there = there.map_or("not set".to_owned(), ToString::to_string);
             return Err(Failure::Usage(format!(

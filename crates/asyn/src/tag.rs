@@ -149,7 +149,15 @@ fn more_than_labels(args: &TagArgs) -> Option<&'static str> {
 /// Puts together what is asked of the model.
 fn question(args: &TagArgs, tagger: &Tagger) -> Result<Question, Failure> {
     let encoder = tagger.encoder();
+    let asks_for_scheme = args.valid.is_some_and(|valid| valid != Some(ValidChoice::Off));
+    let flag = more_than_labels(args).or(asks_for_scheme.then_some("--valid"));
+    if let (None, Some(flag)) = (tagger.crf(), flag) {
+        let kind = tagger.model().kind();
+        let problem = format!("{flag} needs a model of kind crf: this is a {kind}");
+        return Err(Failure::Usage(problem));
+    }
     let scheme = match args.valid {
+        _ if tagger.crf().is_none() => None,
         None => encoder.scheme(),
         Some(Some(ValidChoice::Off)) => None,
         Some(Some(ValidChoice::Scheme(scheme))) => Some(scheme.into()),
@@ -297,13 +305,12 @@ fn print_words(
 ) -> io::Result<()> {
     let labels = encoder.labels();
     let mut joined = String::new();
-    let mut sentences = corpus.sentences();
+    let mut sentences = corpus.sentences().zip(labeller.label_all(corpus));
     for line in lines.strip_prefix('\u{feff}').unwrap_or(lines).lines() {
         if !line.trim().is_empty() {
-            let sentence = sentences.next().expect("a line with text is a sentence");
-            let predicted = labeller.label(&sentence).iter();
+            let (sentence, predicted) = sentences.next().expect("a line with text is a sentence");
             let predicted: Vec<&str> =
-                predicted.map(|&label| labels[usize::from(label)].as_str()).collect();
+                predicted.iter().map(|&label| labels[usize::from(label)].as_str()).collect();
             let given: Vec<&str> = sentence.labels().collect();
             let begin = |labels: &[&str]| Scheme::begins(labels).expect("labels of words");
             let begins: Vec<bool> =

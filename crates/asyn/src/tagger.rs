@@ -1,75 +1,90 @@
-//! A dense-CRF together with the encoder that its numbers belong to.
+//! A model that labels tokens together with the encoder that its numbers belong to.
 //!
-//! | Part of the model file | Content                                                  |
-//! | ---------------------- | -------------------------------------------------------- |
-//! | `node`, `edge`, `rich` | the tensors of the CRF, row-major, without padding       |
-//! | `encoder.*`            | the encoder, as `asyn-data` writes it                    |
-//! | string map             | whatever the caller wants to say about the model         |
+//! | Part of the model file | Content                                                      |
+//! | ---------------------- | ------------------------------------------------------------ |
+//! | `node`, `edge`, `rich` | the tensors of a CRF, row-major, without padding             |
+//! | `column.0`, …          | those of a Bi-LSTM, as its own files name them, row-major    |
+//! | `encoder.*`            | the encoder, as `asyn-data` writes it                        |
+//! | `bilstm.*`             | what a Bi-LSTM looks like, beside what its encoder says      |
+//! | string map             | whatever the caller wants to say about the model             |
 //!
-//! Nothing is stored twice: the shape of the model follows from the encoder.
+//! Nothing is stored twice: the shape of a CRF follows from the encoder.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use asyn_core::theory::Minimum;
 use asyn_core::{
-    BatchTrainer, Checkpoint, Layout, Model, Observer, Outcome, Shape, SharedWeights, Strategy,
-    Trainer, Update,
+    BatchTrainer, Checkpoint, Layout, Observer, Outcome, Shape, SharedWeights, Strategy, Trainer,
+    Update,
 };
-use asyn_data::{Encoded, Encoder, Imported, ModelFault, ModelFile, Renumbering, Tensor};
-use asyn_models::{Crf, CrfShape, Pieces};
+use asyn_data::{
+    Encoder, Imported, ModelFault, ModelFile, Renumbering, Tensor, TokenEncoder, WordVectors,
+};
+use asyn_models::{BiLstmSpec, Characters, Crf, CrfShape, Initial, OutputLayer, Pieces};
 
 use crate::error::Result;
 use crate::labeller::Labeller;
+use crate::sequence_model::{Examples, MISMATCH, SequenceModel, shape_of};
 
-/// The kind of model file that holds a [`Tagger`].
+/// The kind of model file that holds a [`Tagger`] with a CRF.
 pub const KIND: &str = "crf";
+
+/// The kind of model file that holds a [`Tagger`] with a Bi-LSTM.
+pub const BILSTM_KIND: &str = "bilstm";
 
 /// How many rows are copied at a time between weights and files.
 const ROWS_AT_A_TIME: usize = 256;
 
-/// A dense-CRF, its weights, and the encoder that gave its attributes and labels their numbers.
+/// A model that labels tokens, its weights, and the encoder that gave attributes and labels their
+/// numbers.
 #[derive(Debug)]
 pub struct Tagger {
     encoder: Encoder,
-    crf: Crf,
+    model: SequenceModel,
     weights: SharedWeights,
 }
 
 impl Tagger {
-    /// Makes a tagger whose weights are those that training starts from.
+    /// Makes a CRF whose weights are those that training starts from.
     ///
     /// # Errors
     ///
     /// [`Error::Model`](crate::Error::Model) if there are too many labels.
     pub fn untrained(encoder: Encoder) -> Result<Self> {
-        let crf = Crf::new(Self::shape_of(&encoder))?.with_grammar(encoder.grammar());
-        let weights = SharedWeights::zeroed(crf.layout().len());
-        Ok(Self { encoder, crf, weights })
+        let model = SequenceModel::crf_of(&encoder)?;
+        Ok(Self::new(encoder, model, 0))
     }
 
-    /// Returns how large the model of an encoder is.
+    /// Makes a tagger of a model and its encoder, whose weights are those that training with `seed`
+    /// starts from.
+    pub fn new(encoder: Encoder, model: SequenceModel, seed: u64) -> Self {
+        let weights = model.initial_weights(seed);
+        Self { encoder, model, weights }
+    }
+
+    /// Returns how large the CRF of an encoder is.
     pub fn shape_of(encoder: &Encoder) -> CrfShape {
-        CrfShape {
-            n_labels: encoder.labels().len(),
-            n_attributes: encoder.n_attributes(),
-            n_rich: encoder.n_rich(),
-            transitions: encoder.has_transitions(),
-        }
+        shape_of(encoder)
     }
 
-    /// Makes a tagger that knows what `before` knows: `encoder` joins an encoder of new data with
-    /// that of `before`, as `places` says. The weights of `before` are kept, new ones are 0.
+    /// Takes over what `before` knows: the encoder joins an encoder of new data with that of
+    /// `before`, as `places` says. What `before` does not have keeps the weights that it has.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// [`Error::Model`](crate::Error::Model) if there are too many labels.
-    pub fn continuing(encoder: Encoder, before: &Self, places: &Renumbering) -> Result<Self> {
-        let mut tagger = Self::untrained(encoder)?;
+    /// If the models are of different kinds or sizes.
+    #[must_use]
+    pub fn continuing(mut self, before: &Self, places: &Renumbering) -> Self {
         let labels = |label: usize| usize::from(places.other_labels[label]);
         let attributes = |id: usize| places.other_attributes[id] as usize;
-        tagger.copy_weights(before, attributes, labels);
-        Ok(tagger)
+        match &before.model {
+            SequenceModel::Crf(_) => self.copy_weights(before, attributes, labels),
+            SequenceModel::BiLstm(_, columns) => {
+                self.copy_vectors(before, columns, places, labels);
+            }
+        }
+        self
     }
 
     /// Makes a tagger of a model of another program.
@@ -87,7 +102,7 @@ impl Tagger {
         let n_labels = tagger.encoder.labels().len();
         let pair =
             |previous: u16, label: u16| usize::from(previous) * n_labels + usize::from(label);
-        let layout = tagger.crf.layout();
+        let layout = tagger.model.layout();
         for id in layout.ids() {
             let mut weights = layout.export(&tagger.weights, id);
             match layout.tensor(id).name.as_str() {
@@ -106,14 +121,14 @@ impl Tagger {
         Ok(tagger)
     }
 
-    /// Drops the attributes whose weights, rich edges included, have absolute values that sum to
+    /// Drops the attributes of a CRF whose weights, rich edges included, have absolute values that sum to
     /// at most `least`, with tables built by `threads` threads; returns how many they are.
     ///
     /// No score of a token changes by more than `least` for each of its attributes.
     ///
     /// # Panics
     ///
-    /// If the model has more than 2³² attributes.
+    /// If the model is no CRF, or has more than 2³² attributes.
     pub fn prune(&mut self, least: f32, threads: usize) -> usize {
         let n = u32::try_from(self.encoder.n_attributes()).expect("attribute ids are u32");
         let kept: Vec<u32> = (0..n).filter(|&id| self.sum_of_weights(id) > least).collect();
@@ -134,9 +149,10 @@ impl Tagger {
         let rows = |tensor: &&asyn_core::Tensor| matches!(tensor.shape, Shape::Rows { rows, .. } if (id as usize) < rows);
         let mut row = Vec::new();
         let mut sum = 0.0;
-        for tensor in self.crf.layout().tensors().iter().filter(rows) {
+        for tensor in self.model.layout().tensors().iter().filter(rows) {
             row.resize(tensor.dim().1, 0.0);
-            let start = tensor.start + id as usize * stride(tensor.shape);
+            let stride = stride(tensor.shape).expect("a CRF has no panels");
+            let start = tensor.start + id as usize * stride;
             self.weights.view(start, row.len()).read_into(&mut row);
             sum += row.iter().map(|weight| weight.abs()).sum::<f32>();
         }
@@ -153,15 +169,15 @@ impl Tagger {
     ) {
         let (n_there, n_here) = (other.encoder.labels().len(), self.encoder.labels().len());
         let pair = |pair: usize| labels(pair / n_there) * n_here + labels(pair % n_there);
-        for id in other.crf.layout().ids() {
-            let from = other.crf.layout().export(&other.weights, id);
-            let name = &other.crf.layout().tensor(id).name;
+        for id in other.model.layout().ids() {
+            let from = other.model.layout().export(&other.weights, id);
+            let name = &other.model.layout().tensor(id).name;
             let Some(to) =
-                self.crf.layout().ids().find(|&id| self.crf.layout().tensor(id).name == *name)
+                self.model.layout().ids().find(|&id| self.model.layout().tensor(id).name == *name)
             else {
                 continue;
             };
-            let mut into = self.crf.layout().export(&self.weights, to);
+            let mut into = self.model.layout().export(&self.weights, to);
             for ((row, column), &weight) in from.indexed_iter() {
                 let (row, column) = match name.as_str() {
                     "edge" => (labels(row), labels(column)),
@@ -172,14 +188,74 @@ impl Tagger {
                     *place = weight;
                 }
             }
-            self.crf.layout().import(&mut self.weights, to, &into);
+            self.model.layout().import(&mut self.weights, to, &into);
         }
     }
 
-    /// Cuts sentences for training: structure regularisation. Labelling never cuts.
+    /// Copies the weights of another Bi-LSTM, whose ids, characters and labels have other numbers
+    /// here.
+    fn copy_vectors(
+        &mut self,
+        other: &Self,
+        there: &TokenEncoder,
+        places: &Renumbering,
+        labels: impl Fn(usize) -> usize,
+    ) {
+        let (_, here) = self.model.bilstm().expect(MISMATCH);
+        // Id 0, what is unknown, is the same everywhere.
+        let mut ids: Vec<Vec<usize>> =
+            there.columns().map(|column| vec![0; column.n_ids as usize]).collect();
+        for (id, &place) in (0..).zip(&places.other_attributes) {
+            let (column, id) = there.place(id);
+            ids[column][id as usize] = here.place(place).1 as usize;
+        }
+        let numbers: BTreeMap<char, u32> = here.characters().collect();
+        let mut characters = vec![0; there.n_characters().unwrap_or(0)];
+        for (c, id) in there.characters() {
+            characters[id as usize] = numbers[&c] as usize;
+        }
+        let layout = self.model.layout().clone();
+        for (to, from) in layout.ids().zip(other.model.layout().ids()) {
+            let name = layout.tensor(to).name.as_str();
+            let column: Option<usize> =
+                name.strip_prefix("column.").and_then(|column| column.parse().ok());
+            let values = other.model.layout().export(&other.weights, from);
+            let mut into = layout.export(&self.weights, to);
+            for ((row, column_of_row), &value) in values.indexed_iter() {
+                let place = match (name, column) {
+                    (_, Some(column)) => (ids[column][row], column_of_row),
+                    ("characters", _) => (characters[row], column_of_row),
+                    ("output" | "output.bias", _) => (row, labels(column_of_row)),
+                    ("transitions", _) => (labels(row), labels(column_of_row)),
+                    _ => (row, column_of_row),
+                };
+                into[place] = value;
+            }
+            layout.import(&mut self.weights, to, &into);
+        }
+    }
+
+    /// Gives values of the first column of a Bi-LSTM vectors that were learned elsewhere, those of
+    /// [`TokenEncoder::values`].
+    ///
+    /// # Panics
+    ///
+    /// If the model is a CRF, or the vectors are of another length.
+    pub fn set_vectors(&mut self, vectors: &WordVectors) {
+        let (model, _) = self.model.bilstm().expect("a Bi-LSTM");
+        for (&word, vector) in vectors.ids.iter().zip(vectors.values.chunks_exact(vectors.width)) {
+            model.set_vector(&mut self.weights, 0, word + 1, vector);
+        }
+    }
+
+    /// Cuts sentences for training a CRF: structure regularisation. Labelling never cuts.
     #[must_use]
     pub fn with_pieces(self, pieces: Pieces) -> Self {
-        Self { crf: self.crf.with_pieces(pieces), ..self }
+        let model = match self.model {
+            SequenceModel::Crf(crf) => SequenceModel::Crf(crf.with_pieces(pieces)),
+            model @ SequenceModel::BiLstm(..) => model,
+        };
+        Self { model, ..self }
     }
 
     /// Trains on examples of this tagger's encoder.
@@ -190,14 +266,23 @@ impl Tagger {
     ///
     /// # Panics
     ///
-    /// Propagates the panic of a worker.
+    /// Propagates the panic of a worker, and panics if the examples are of another model.
     pub fn fit<S: Strategy, U: Update>(
         &mut self,
         trainer: &Trainer<S, U>,
-        examples: &[Encoded],
+        examples: &Examples,
         observer: &mut impl Observer,
     ) -> Result<Outcome> {
-        Ok(trainer.fit(&self.crf, examples, &mut self.weights, observer)?)
+        let weights = &mut self.weights;
+        Ok(match (&self.model, examples) {
+            (SequenceModel::Crf(crf), Examples::Attributes(examples)) => {
+                trainer.fit(crf, examples, weights, observer)?
+            }
+            (SequenceModel::BiLstm(model, _), Examples::Ids(examples)) => {
+                trainer.fit(model, examples, weights, observer)?
+            }
+            _ => panic!("{MISMATCH}"),
+        })
     }
 
     /// Goes on from a checkpoint of a run with the same examples and settings.
@@ -208,18 +293,27 @@ impl Tagger {
     ///
     /// # Panics
     ///
-    /// Propagates the panic of a worker.
+    /// Propagates the panic of a worker, and panics if the examples are of another model.
     pub fn resume<S: Strategy, U: Update>(
         &mut self,
         trainer: &Trainer<S, U>,
-        examples: &[Encoded],
+        examples: &Examples,
         checkpoint: &Checkpoint,
         observer: &mut impl Observer,
     ) -> Result<Outcome> {
-        Ok(trainer.resume(&self.crf, examples, &mut self.weights, checkpoint, observer)?)
+        let weights = &mut self.weights;
+        Ok(match (&self.model, examples) {
+            (SequenceModel::Crf(crf), Examples::Attributes(examples)) => {
+                trainer.resume(crf, examples, weights, checkpoint, observer)?
+            }
+            (SequenceModel::BiLstm(model, _), Examples::Ids(examples)) => {
+                trainer.resume(model, examples, weights, checkpoint, observer)?
+            }
+            _ => panic!("{MISMATCH}"),
+        })
     }
 
-    /// Trains by L-BFGS on examples of this tagger's encoder, or goes on from a checkpoint.
+    /// Trains a CRF by L-BFGS on examples of this tagger's encoder, or goes on from a checkpoint.
     ///
     /// # Errors
     ///
@@ -227,15 +321,19 @@ impl Tagger {
     ///
     /// # Panics
     ///
-    /// Propagates the panic of a thread.
+    /// Propagates the panic of a thread, and panics if the model is no CRF.
     pub fn fit_batch(
         &mut self,
         trainer: &BatchTrainer,
-        examples: &[Encoded],
+        examples: &Examples,
         checkpoint: Option<&Checkpoint>,
         observer: &mut impl Observer,
     ) -> Result<(Outcome, Minimum)> {
-        Ok(trainer.fit(&self.crf, examples, &mut self.weights, checkpoint, observer)?)
+        let (SequenceModel::Crf(crf), Examples::Attributes(examples)) = (&self.model, examples)
+        else {
+            panic!("{MISMATCH}");
+        };
+        Ok(trainer.fit(crf, examples, &mut self.weights, checkpoint, observer)?)
     }
 
     /// Returns the encoder.
@@ -244,8 +342,13 @@ impl Tagger {
     }
 
     /// Returns the model.
-    pub fn crf(&self) -> &Crf {
-        &self.crf
+    pub fn model(&self) -> &SequenceModel {
+        &self.model
+    }
+
+    /// Returns the model, if it is a CRF.
+    pub fn crf(&self) -> Option<&Crf> {
+        self.model.crf()
     }
 
     /// Returns the weights.
@@ -265,7 +368,8 @@ impl Tagger {
 
     /// Writes a model file; what was at `path` stays there until everything is written.
     ///
-    /// `about` goes into the file as strings, under keys that do not begin with `asyn.` or `encoder.`.
+    /// `about` goes into the file as strings, under keys that do not begin with `asyn.`,
+    /// `encoder.` or `bilstm.`.
     ///
     /// # Errors
     ///
@@ -275,10 +379,14 @@ impl Tagger {
     }
 
     fn to_file(&self, about: BTreeMap<String, String>) -> ModelFile {
-        let mut file = ModelFile::new(KIND);
+        let mut file = ModelFile::new(self.model.kind());
         file.metadata = about;
         self.encoder.to_tensors(&mut file);
-        export(self.crf.layout(), &self.weights, &mut file);
+        if let Some((model, columns)) = self.model.bilstm() {
+            columns.to_tensors(&mut file);
+            describe(model.spec(), &mut file);
+        }
+        export(self.model.layout(), &self.weights, &mut file);
         file
     }
 
@@ -303,29 +411,98 @@ impl Tagger {
         threads: usize,
     ) -> Result<(Self, BTreeMap<String, String>)> {
         let path = path.as_ref();
-        let mut file = ModelFile::load(path, KIND)?;
+        let mut file = ModelFile::load_one_of(path, &[KIND, BILSTM_KIND])?;
+        let refused = |fault| asyn_data::Error::Model { name: path.display().to_string(), fault };
         let encoder = Encoder::from_tensors(&file, threads)?;
-        let mut tagger = Self::untrained(encoder)?;
-        import(tagger.crf.layout(), &mut tagger.weights, &file)
-            .map_err(|fault| asyn_data::Error::Model { name: path.display().to_string(), fault })?;
-        file.metadata.retain(|key, _| !key.starts_with("encoder."));
+        let model = if file.kind == KIND {
+            SequenceModel::crf_of(&encoder)?
+        } else {
+            let columns = TokenEncoder::from_tensors(&encoder, &file)?;
+            let (widths, spec) = described(&file).map_err(refused)?;
+            SequenceModel::bilstm_of(&encoder, columns, &widths, spec)?
+        };
+        let weights = SharedWeights::zeroed(model.layout().len());
+        let mut tagger = Self { encoder, model, weights };
+        import(tagger.model.layout(), &mut tagger.weights, &file).map_err(refused)?;
+        let is_of_model = |key: &str| key.starts_with("encoder.") || key.starts_with("bilstm.");
+        file.metadata.retain(|key, _| !is_of_model(key));
         Ok((tagger, file.metadata))
     }
+}
+
+/// Says in a file what a Bi-LSTM looks like.
+fn describe(spec: &BiLstmSpec, file: &mut ModelFile) {
+    let mut note = |name: &str, value: String| file.metadata.insert(name.to_owned(), value);
+    let widths: Vec<String> = spec.columns.iter().map(|column| column.width.to_string()).collect();
+    note("bilstm.widths", widths.join(","));
+    note("bilstm.hidden", spec.hidden.to_string());
+    note("bilstm.layers", spec.layers.to_string());
+    if let Some(Characters { width, hidden, .. }) = spec.characters {
+        note("bilstm.characters", format!("{width},{hidden}"));
+    }
+    let output = match spec.output {
+        OutputLayer::Softmax => "softmax",
+        OutputLayer::Crf => "crf",
+    };
+    note("bilstm.output", output.to_owned());
+}
+
+/// Returns what a file says that a Bi-LSTM looks like: the lengths of the vectors of its columns,
+/// and the rest but for what its encoder knows.
+fn described(file: &ModelFile) -> Result<(Vec<usize>, BiLstmSpec), ModelFault> {
+    let note = |name: &'static str| {
+        file.metadata.get(name).map(String::as_str).ok_or(ModelFault::Missing { name })
+    };
+    let numbers = |name: &'static str| -> Result<Vec<usize>, ModelFault> {
+        let numbers: Result<_, _> = note(name)?.split(',').map(str::parse).collect();
+        numbers.map_err(|_| ModelFault::Content { name })
+    };
+    let number = |name: &'static str| match numbers(name)?[..] {
+        [number] => Ok(number),
+        _ => Err(ModelFault::Content { name }),
+    };
+    let characters = match file.metadata.get("bilstm.characters") {
+        None => None,
+        Some(_) => match numbers("bilstm.characters")?[..] {
+            [width, hidden] => Some(Characters { rows: 0, width, hidden }),
+            _ => return Err(ModelFault::Content { name: "bilstm.characters" }),
+        },
+    };
+    let spec = BiLstmSpec {
+        columns: Vec::new(),
+        characters,
+        hidden: number("bilstm.hidden")?,
+        layers: number("bilstm.layers")?,
+        labels: 0,
+        output: match note("bilstm.output")? {
+            "softmax" => OutputLayer::Softmax,
+            "crf" => OutputLayer::Crf,
+            _ => return Err(ModelFault::Content { name: "bilstm.output" }),
+        },
+        dropout: 0.0,
+        unknown: 0.0,
+        initial: Initial::default(),
+    };
+    Ok((numbers("bilstm.widths")?, spec))
 }
 
 /// Copies every tensor of `layout` into a file, without its padding.
 fn export(layout: &Layout, weights: &SharedWeights, file: &mut ModelFile) {
     let mut part = Vec::new();
-    for tensor in layout.tensors() {
+    for (id, tensor) in layout.ids().zip(layout.tensors()) {
         let (rows, columns) = tensor.dim();
-        let stride = stride(tensor.shape);
         let mut values = Vec::with_capacity(rows * columns);
-        for first in (0..rows).step_by(ROWS_AT_A_TIME) {
-            let n_rows = ROWS_AT_A_TIME.min(rows - first);
-            part.resize(n_rows * stride, 0.0);
-            weights.view(tensor.start + first * stride, part.len()).read_into(&mut part);
-            for row in part.chunks_exact(stride) {
-                values.extend_from_slice(&row[..columns]);
+        match stride(tensor.shape) {
+            None => values.extend(layout.export(weights, id)),
+            Some(stride) => {
+                for first in (0..rows).step_by(ROWS_AT_A_TIME) {
+                    let n_rows = ROWS_AT_A_TIME.min(rows - first);
+                    part.resize(n_rows * stride, 0.0);
+                    weights.view(tensor.start + first * stride, part.len()).read_into(&mut part);
+                    for row in part.chunks_exact(stride) {
+                        values.extend_from_slice(&row[..columns]);
+                    }
+                }
             }
         }
         file.tensors.insert(tensor.name.clone(), Tensor::new(&[rows, columns], values));
@@ -338,8 +515,7 @@ fn import(
     weights: &mut SharedWeights,
     file: &ModelFile,
 ) -> Result<(), ModelFault> {
-    let weights = weights.as_mut_slice();
-    for tensor in layout.tensors() {
+    for (id, tensor) in layout.ids().zip(layout.tensors()) {
         let (rows, columns) = tensor.dim();
         let found = file.tensors.get(&tensor.name).filter(|found| found.shape == [rows, columns]);
         let found = found.ok_or_else(|| ModelFault::Shape {
@@ -347,7 +523,13 @@ fn import(
             shape: vec![rows, columns],
             actual: file.tensors.get(&tensor.name).map_or(0, |found| found.values.len()),
         })?;
-        let stored = weights[tensor.start..].chunks_exact_mut(stride(tensor.shape));
+        let Some(stride) = stride(tensor.shape) else {
+            let mut matrix = layout.export(weights, id);
+            matrix.iter_mut().zip(&found.values).for_each(|(place, &value)| *place = value);
+            layout.import(weights, id, &matrix);
+            continue;
+        };
+        let stored = weights.as_mut_slice()[tensor.start..].chunks_exact_mut(stride);
         for (stored, row) in stored.zip(found.values.chunks_exact(columns)) {
             stored[..columns].copy_from_slice(row);
         }
@@ -355,11 +537,11 @@ fn import(
     Ok(())
 }
 
-/// Returns the floats from one row to the next.
-fn stride(shape: Shape) -> usize {
+/// Returns the floats from one row to the next, where rows lie one after another.
+fn stride(shape: Shape) -> Option<usize> {
     match shape {
-        Shape::Rows { stride, .. } => stride,
-        Shape::Dense { columns, .. } => columns,
-        Shape::Panels { .. } => unreachable!("a CRF has no panels"),
+        Shape::Rows { stride, .. } => Some(stride),
+        Shape::Dense { columns, .. } => Some(columns),
+        Shape::Panels { .. } => None,
     }
 }

@@ -8,7 +8,6 @@ use asyn::Tagger;
 use asyn::core::Outcome;
 use asyn::core::simulate::SimulationReport;
 
-use crate::args::CrfArgs;
 use crate::checkpoint::{self, Best, Fingerprint};
 use crate::choice::{StrategyChoice, UpdateChoice};
 use crate::event::{Event, Log, SimulationFacts};
@@ -21,11 +20,13 @@ use crate::recording::{Ending, Header, Recording, Tape};
 use crate::report::write_report;
 use crate::run_folder::{RunFolder, check_target};
 use crate::settings::Settings;
+use crate::train_args::ModelArgs;
 use crate::watch::Watch;
 
-/// Trains a CRF and writes it.
-pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Failure> {
+/// Trains a model and writes it.
+pub(crate) fn run(args: &impl ModelArgs, talk: Talk, started: Instant) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args)?;
+    let args = args.common();
     if settings.model.is_none() && args.run.is_none() && args.resume.is_none() {
         return Err(Failure::Usage("--model or --run is needed: where the result goes".into()));
     }
@@ -50,8 +51,7 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
         check_target(path)?;
     }
     let mut data = Data::load(&mut settings, talk)?;
-    let fingerprint =
-        folder.as_ref().map(|_| Fingerprint::new(data.tagger.encoder(), &data.examples));
+    let fingerprint = folder.as_ref().map(|_| Fingerprint::new(&data.tagger, &data.examples));
     let mut before = None;
     if let (Some(folder), Some(fingerprint), Some(_)) = (&folder, &fingerprint, &args.resume) {
         before = Some(checkpoint::load(folder, fingerprint)?);
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &CrfArgs, talk: Talk, started: Instant) -> Result<(), Fa
             path.display()
         )),
         (Some(path), Tape::Given(events)) => {
-            let fingerprint = Fingerprint::new(data.tagger.encoder(), &data.examples);
+            let fingerprint = Fingerprint::new(&data.tagger, &data.examples);
             let dev_f1 = best.as_ref().map(|best| best.score.f1);
             let end = Ending::new(&data.tagger.weights().to_vec(), dev_f1);
             let header = Header::new(&settings, fingerprint.facts(), end);

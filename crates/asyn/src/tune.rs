@@ -20,17 +20,17 @@ use std::cmp::Ordering;
 use std::io::{Write, stdout};
 use std::ops::ControlFlow;
 
-use asyn::core::{Model, SplitMix64};
+use asyn::core::SplitMix64;
 use asyn::data::Corpus;
 use clap::{Args, Subcommand};
 
-use crate::args::CrfArgs;
 use crate::event::{DevScore, Log};
 use crate::failure::Failure;
 use crate::plan::{self, Data};
 use crate::progress::Talk;
 use crate::recording::Tape;
 use crate::settings::{Settings, to_table};
+use crate::train_args::CrfArgs;
 use crate::watch::{Watch, quoted};
 
 const MIN_FREQS: [u32; 4] = [1, 2, 3, 5];
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &TuneArgs, talk: Talk) -> Result<(), Failure> {
     if !problem.is_empty() {
         return Err(Failure::Usage(problem.to_owned()));
     }
-    let settings = Settings::resolve(&args.crf)?;
+    let settings = Settings::resolve(&*args.crf)?;
     let corpora = plan::read(&settings)?;
     let mut trials = draw(args, &settings);
     let is_stopped = halve(&mut trials, args, &corpora, talk)?;
@@ -196,7 +196,7 @@ fn train_trial(
     settings: &Settings,
     data: &mut Data,
 ) -> Result<ControlFlow<(), Option<(DevScore, u32)>>, Failure> {
-    *data.tagger.weights_mut() = data.tagger.crf().initial_weights(settings.seed);
+    *data.tagger.weights_mut() = data.tagger.model().initial_weights(settings.seed);
     let mut watch = Watch::new(settings, data, Log::default(), Talk::Quiet);
     let stopped = match plan::train(settings, data, None, &mut watch, &mut Tape::Off) {
         Ok(outcome) => outcome.stopped && watch.is_interrupted(),

@@ -6,10 +6,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use asyn::HeldOut;
 use asyn::core::shared::isa;
-use asyn::core::{self, Model, Observer, PassReport, Quiet, SharedWeights};
-use asyn::models::Crf;
+use asyn::core::{self, Observer, PassReport, Quiet, SharedWeights};
+use asyn::{HeldOut, SequenceModel};
 
 use crate::checkpoint::{self, Best, Fingerprint};
 use crate::event::{DataFacts, DevScore, Event, Log, MachineFacts, SettingFacts, SimulationFacts};
@@ -32,7 +31,7 @@ const WORTH_TELLING: f64 = 2.0;
 /// The observer of a run.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    crf: Crf,
+    model: SequenceModel,
     held_out: Option<Arc<HeldOut>>,
     threads: usize,
     n_tokens: usize,
@@ -60,7 +59,7 @@ impl Watch {
     /// Starts to watch a run on `data`.
     pub(crate) fn new(settings: &Settings, data: &Data, log: Log, talk: Talk) -> Self {
         Self {
-            crf: data.tagger.crf().clone(),
+            model: data.tagger.model().clone(),
             held_out: data.held_out.clone(),
             threads: settings.threads.get(),
             n_tokens: data.n_tokens,
@@ -103,7 +102,7 @@ impl Watch {
             attributes: encoder.n_attributes(),
             rich: encoder.n_rich(),
             labels: encoder.labels().len(),
-            weights: self.crf.layout().n_weights(),
+            weights: self.model.layout().n_weights(),
             read_seconds: data.read_time.as_secs_f64(),
             encode_seconds: data.encode_time.as_secs_f64(),
         };
@@ -126,6 +125,7 @@ impl Watch {
             format!("{strategy} on {threads} thread{plural}, {update}, kernels {}", isa());
         self.talk.say(&self.manner);
         let is_told = self.talk != Talk::Quiet || !self.log.is_empty();
+        let is_told = is_told && data.forecast.is_some();
         let train_seconds = if is_told { rate::train_seconds(settings, data)? } else { None };
         let forecast = data.forecast.as_ref().map(|forecast| forecast.facts(train_seconds));
         if let Some(forecast) = &forecast {
@@ -134,7 +134,7 @@ impl Watch {
         self.progress = Some(Progress::new(self.talk, self.position(settings.passes, 0)));
         self.last_pass = Instant::now();
         self.log.write(&Event::Start {
-            model: asyn::KIND,
+            model: self.model.kind(),
             strategy,
             threads,
             seed: settings.seed,
@@ -188,7 +188,7 @@ impl Watch {
 
     fn pass(&mut self, report: &PassReport, quiet: &mut Quiet<'_>) -> Result<(), Failure> {
         let score = self.held_out.as_ref().map(|held_out| {
-            let score = held_out.score(&self.crf, quiet.weights(), self.threads);
+            let score = held_out.score(&self.model, quiet.weights(), self.threads);
             DevScore::from(&score)
         });
         if let Some(score) = score {
@@ -214,7 +214,7 @@ impl Watch {
                 return;
             }
             Some(best) => best.weights,
-            None => SharedWeights::zeroed(self.crf.layout().len()),
+            None => SharedWeights::zeroed(self.model.layout().len()),
         };
         weights.copy_from(quiet.weights());
         self.best = Some(Best { pass, score, weights });

@@ -160,7 +160,11 @@ impl Template {
     /// | `seg`      | character, label | characters, classes, repetition, words of the dictionary (Sun, Wang and Li, 2012) |
     /// | `ner`      | word, label      | words, lower case, affixes, shapes of the word and its neighbours   |
     ///
-    /// All have transitions. `chunking` is the set that CRF++ and CRFsuite bring as their example.
+    /// | `words`    | word, label      | columns of a network: the word in lower case, its shape             |
+    /// | `words-tags` | word, tag, label | the same and the tag                                              |
+    /// | `characters` | character, label | the character, its pairs with both neighbours, its class          |
+    ///
+    /// All but the last three have transitions. `chunking` is the set that CRF++ and CRFsuite bring as their example.
     #[allow(clippy::missing_panics_doc, reason = "the texts are constants, and tests parse them")]
     pub fn builtin(name: &str) -> Option<Self> {
         let text = match name {
@@ -171,6 +175,9 @@ impl Template {
             "pos" => include_str!("../../templates/pos.template"),
             "seg" => include_str!("../../templates/seg.template"),
             "ner" => include_str!("../../templates/ner.template"),
+            "words" => include_str!("../../templates/words.template"),
+            "words-tags" => include_str!("../../templates/words-tags.template"),
+            "characters" => include_str!("../../templates/characters.template"),
             _ => return None,
         };
         Some(Self::parse(name, text).expect("the templates of the crate can be parsed"))
@@ -186,8 +193,19 @@ impl Template {
     }
 
     /// Returns the names that [`Template::builtin`] knows.
-    pub fn builtin_names() -> [&'static str; 7] {
-        ["word", "chunking", "np", "chunking-rich", "pos", "seg", "ner"]
+    pub fn builtin_names() -> [&'static str; 10] {
+        [
+            "word",
+            "chunking",
+            "np",
+            "chunking-rich",
+            "pos",
+            "seg",
+            "ner",
+            "words",
+            "words-tags",
+            "characters",
+        ]
     }
 
     /// Checks the template against data of `n_columns` columns, the last of which is the label.

@@ -147,7 +147,7 @@ fn ragged(path: &Path, name: &str, first: u64, expected: usize) -> Result<Failur
 
 fn examine(path: &Path, corpus: &Corpus, args: &DataArgs) -> Result<CorpusFindings, Failure> {
     let format = format_of(path, args.format);
-    let name = args.template.clone().unwrap_or_else(|| default_template(format, corpus));
+    let name = args.template.clone().unwrap_or_else(|| default_template(format, corpus, false));
     let template = find_template(&name, format, corpus.n_columns())?;
     // The columns of attribute files are places for attributes, and may well be empty.
     let has_columns = format != Format::Crfsuite;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use asyn::HeldOut;
 use asyn::core::shared::{Isa, isa};
 use asyn::core::simulate::{Simulated, SimulationReport};
 use asyn::core::{Model, Races, SharedWeights, Strategy};
 use asyn::data::Encoded;
 use asyn::models::Crf;
+use asyn::{Examples, HeldOut, SequenceModel};
 
 use crate::choice::{InstrumentsChoice, Replication};
 use crate::defaults;
@@ -67,8 +67,10 @@ impl Lab {
     /// Reads the data and takes `most` sentences, evenly spaced.
     pub(crate) fn new(settings: &mut Settings, most: usize, talk: Talk) -> Result<Self, Failure> {
         let Data { tagger, examples, held_out, .. } = Data::load(settings, talk)?;
-        let crf = tagger.crf().clone();
-        let examples = sample(examples, most);
+        let (Some(crf), Examples::Attributes(examples)) = (tagger.crf(), examples) else {
+            return Err(Failure::Usage("doctor async is for crf".to_owned()));
+        };
+        let (crf, examples) = (crf.clone(), sample(examples, most));
         Ok(Self { settings: settings.clone(), crf, examples, held_out })
     }
 
@@ -160,7 +162,8 @@ impl Lab {
             sum
         });
         let score = self.held_out.as_ref().map_or(0.0, |held_out| {
-            let score = held_out.score(&self.crf, &weights, self.threads());
+            let score =
+                held_out.score(&SequenceModel::Crf(self.crf.clone()), &weights, self.threads());
             let score = DevScore::from(&score);
             if score.f1 > 0.0 { score.f1 } else { score.accuracy }
         });

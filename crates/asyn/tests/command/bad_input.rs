@@ -235,7 +235,7 @@ fn models_that_are_damaged() {
         ("flipped", "checksum"),
         ("nan", "found NaN in tensor \"edge\" at 0"),
         ("text", "header"),
-        ("other", "expected a model of kind \"crf\", found \"other\""),
+        ("other", "expected a model of kind \"crf\" or \"bilstm\", found \"other\""),
         ("hollow", "missing"),
     ] {
         refused(&place, &format!("tag -q -m {file} train.txt"), 65, cause);

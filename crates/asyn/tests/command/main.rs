@@ -1,6 +1,7 @@
 //! The command as users meet it: every test runs the binary.
 
 mod bad_input;
+mod bilstm;
 mod convert;
 mod decoding;
 mod doctor;

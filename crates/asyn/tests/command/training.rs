@@ -189,8 +189,8 @@ fn the_saved_weights_are_those_of_the_best_pass() {
     let log = place.text("log");
     let end: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     let (tagger, about) = Tagger::load(place.path("m"), 1).unwrap();
-    let held_out = HeldOut::new(tagger.encoder(), &dev.corpus(), 2).unwrap();
-    let score = held_out.score(tagger.crf(), tagger.weights(), 2);
+    let held_out = HeldOut::new(tagger.encoder(), tagger.model(), &dev.corpus(), 2).unwrap();
+    let score = held_out.score(tagger.model(), tagger.weights(), 2);
     assert_eq!(end["dev_f1"].as_f64(), Some(score.f1()));
     assert!(about["dev"].starts_with(&format!("F1 {:.2}", score.f1())), "{about:?}");
 }

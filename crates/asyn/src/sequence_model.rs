@@ -1,0 +1,248 @@
+//! The models that label the tokens of a sentence, and sentences encoded for them.
+
+use std::ops::Range;
+
+use asyn_core::{Decode, Layout, Model, SharedWeights, Worker};
+use asyn_data::{ColumnSize, Corpus, Encoded, Encoder, Error, TokenEncoder, TokenIds};
+use asyn_models::{
+    BiLstm, BiLstmSpec, BiLstmWorkspace, Characters, Column, Crf, CrfShape, CrfWorkspace,
+};
+
+use crate::error::Result;
+
+/// What the examples of another model are answered with.
+pub(crate) const MISMATCH: &str = "examples of this model";
+
+/// A model that labels tokens.
+///
+/// ```
+/// use asyn::core::{Adam, AsynGrad, Schedule, Trainer};
+/// use asyn::data::{Encoder, Template, TokenEncoder, VocabularyOptions, planted};
+/// use asyn::models::{BiLstmSpec, Initial, OutputLayer};
+/// use asyn::{HeldOut, SequenceModel, Tagger};
+///
+/// let corpus = planted::chunking(60, 17).corpus();
+/// let template = Template::builtin("words-tags").expect("it comes with the crate");
+/// let (encoder, _) = Encoder::build(&corpus, template, &VocabularyOptions::default())?;
+/// let columns = TokenEncoder::new(&encoder, &corpus, false);
+/// // Columns, characters and labels have their numbers from the encoder.
+/// let spec = BiLstmSpec {
+///     columns: Vec::new(),
+///     characters: None,
+///     hidden: 16,
+///     layers: 1,
+///     labels: 0,
+///     output: OutputLayer::Softmax,
+///     dropout: 0.0,
+///     unknown: 0.5,
+///     initial: Initial::Orthogonal,
+/// };
+/// let model = SequenceModel::bilstm_of(&encoder, columns, &[16, 8, 8], spec)?;
+/// let examples = model.encode(&encoder, &corpus, 2)?;
+/// let mut tagger = Tagger::new(encoder, model, 1);
+///
+/// let adam = Adam { schedule: Schedule::Constant { rate: 0.01 }, ..Adam::default() };
+/// let trainer = Trainer::builder().strategy(AsynGrad).update(adam).threads(2).passes(5).build()?;
+/// tagger.fit(&trainer, &examples, &mut ())?;
+/// let held_out = HeldOut::new(tagger.encoder(), tagger.model(), &corpus, 2)?;
+/// assert!(held_out.score(tagger.model(), tagger.weights(), 2).f1() > 50.0);
+/// assert_eq!(tagger.labeller().label_all(&corpus).len(), 60);
+/// # Ok::<(), asyn::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub enum SequenceModel {
+    /// A linear-chain conditional random field over attributes.
+    Crf(Crf),
+    /// A bidirectional LSTM, and the columns whose vectors it reads.
+    BiLstm(BiLstm, TokenEncoder),
+}
+
+/// Sentences, encoded for a [`SequenceModel`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Examples {
+    /// The attributes of each token, for a CRF.
+    Attributes(Vec<Encoded>),
+    /// The ids of each token, for a Bi-LSTM.
+    Ids(Vec<TokenIds>),
+}
+
+/// The scratch memory of one thread that labels.
+#[derive(Debug)]
+pub(crate) enum Workspace {
+    Crf(CrfWorkspace),
+    BiLstm(BiLstmWorkspace),
+}
+
+impl SequenceModel {
+    /// Makes the CRF of an encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if there are too many labels.
+    pub fn crf_of(encoder: &Encoder) -> Result<Self> {
+        Ok(Self::Crf(Crf::new(shape_of(encoder))?.with_grammar(encoder.grammar())))
+    }
+
+    /// Makes the Bi-LSTM of an encoder and its columns, whose vectors have the lengths `widths`;
+    /// the columns, characters and labels of `spec` have their numbers from the encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if a number of `spec` is out of range, or if there are
+    /// not as many widths as columns.
+    pub fn bilstm_of(
+        encoder: &Encoder,
+        columns: TokenEncoder,
+        widths: &[usize],
+        spec: BiLstmSpec,
+    ) -> Result<Self> {
+        if widths.len() != columns.columns().len() {
+            return Err(asyn_models::Error::Widths {
+                columns: columns.columns().len(),
+                actual: widths.len(),
+            }
+            .into());
+        }
+        let column = |(size, &width): (ColumnSize, &usize)| Column {
+            rows: size.n_ids as usize,
+            width,
+            first_rare: size.first_rare,
+        };
+        let n_characters = columns.n_characters().unwrap_or(0);
+        let spec = BiLstmSpec {
+            columns: columns.columns().zip(widths).map(column).collect(),
+            characters: spec.characters.map(|it| Characters { rows: n_characters, ..it }),
+            labels: encoder.labels().len(),
+            ..spec
+        };
+        Ok(Self::BiLstm(BiLstm::new(&spec)?, columns))
+    }
+
+    /// Returns the kind of the model, as its file calls it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Crf(_) => crate::KIND,
+            Self::BiLstm(..) => crate::BILSTM_KIND,
+        }
+    }
+
+    /// Returns the CRF, if it is one.
+    pub fn crf(&self) -> Option<&Crf> {
+        match self {
+            Self::Crf(crf) => Some(crf),
+            Self::BiLstm(..) => None,
+        }
+    }
+
+    /// Returns the Bi-LSTM and its columns, if it is one.
+    pub fn bilstm(&self) -> Option<(&BiLstm, &TokenEncoder)> {
+        match self {
+            Self::Crf(_) => None,
+            Self::BiLstm(model, columns) => Some((model, columns)),
+        }
+    }
+
+    /// Returns the places of the weights.
+    pub fn layout(&self) -> &Layout {
+        match self {
+            Self::Crf(crf) => crf.layout(),
+            Self::BiLstm(model, _) => model.layout(),
+        }
+    }
+
+    /// Returns the weights that training starts from.
+    pub fn initial_weights(&self, seed: u64) -> SharedWeights {
+        match self {
+            Self::Crf(crf) => crf.initial_weights(seed),
+            Self::BiLstm(model, _) => model.initial_weights(seed),
+        }
+    }
+
+    /// Encodes a corpus with labels for this model, whose encoder it is, on `threads` threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`](crate::Error::Data) if the corpus has other columns than the training corpus.
+    pub fn encode(&self, encoder: &Encoder, corpus: &Corpus, threads: usize) -> Result<Examples> {
+        match self {
+            Self::Crf(_) => Ok(Examples::Attributes(encoder.encode(corpus, threads)?.sentences)),
+            Self::BiLstm(_, columns) => {
+                if corpus.n_columns() != encoder.n_columns() {
+                    let name = corpus.name().to_owned();
+                    let (expected, actual) = (encoder.n_columns(), corpus.n_columns());
+                    return Err(Error::Columns { name, expected, actual }.into());
+                }
+                Ok(Examples::Ids(columns.encode(encoder, corpus, threads)))
+            }
+        }
+    }
+
+    pub(crate) fn workspace(&self) -> Workspace {
+        match self {
+            Self::Crf(crf) => Workspace::Crf(crf.workspace()),
+            Self::BiLstm(model, _) => Workspace::BiLstm(model.workspace()),
+        }
+    }
+
+    /// Labels the examples of a range, each into its own list of `out`.
+    pub(crate) fn label(
+        &self,
+        worker: &Worker<'_>,
+        examples: &Examples,
+        range: Range<usize>,
+        workspace: &mut Workspace,
+        out: &mut Vec<Vec<u16>>,
+    ) {
+        match (self, examples, workspace) {
+            (Self::Crf(crf), Examples::Attributes(sentences), Workspace::Crf(workspace)) => {
+                out.resize_with(range.len(), Vec::new);
+                for (sentence, labels) in sentences[range].iter().zip(out) {
+                    crf.decode(worker, sentence, workspace, labels);
+                }
+            }
+            (Self::BiLstm(model, _), Examples::Ids(sentences), Workspace::BiLstm(workspace)) => {
+                model.label(worker, &sentences[range], workspace, out);
+            }
+            _ => panic!("{MISMATCH}"),
+        }
+    }
+}
+
+impl Examples {
+    /// Returns the number of sentences.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Attributes(sentences) => sentences.len(),
+            Self::Ids(sentences) => sentences.len(),
+        }
+    }
+
+    /// Returns true if there is no sentence.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the tokens of each sentence.
+    pub fn lengths(&self) -> Box<dyn Iterator<Item = usize> + '_> {
+        match self {
+            Self::Attributes(sentences) => Box::new(sentences.iter().map(Encoded::n_tokens)),
+            Self::Ids(sentences) => Box::new(sentences.iter().map(TokenIds::n_tokens)),
+        }
+    }
+}
+
+impl From<Vec<Encoded>> for Examples {
+    fn from(sentences: Vec<Encoded>) -> Self {
+        Self::Attributes(sentences)
+    }
+}
+
+/// Returns how large the CRF of an encoder is.
+pub(crate) fn shape_of(encoder: &Encoder) -> CrfShape {
+    CrfShape {
+        n_labels: encoder.labels().len(),
+        n_attributes: encoder.n_attributes(),
+        n_rich: encoder.n_rich(),
+        transitions: encoder.has_transitions(),
+    }
+}
