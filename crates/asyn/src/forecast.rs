@@ -185,10 +185,12 @@ impl Forecast {
             let vectors = LBFGS_VECTORS + 2 * pairs + settings.threads.get() as u64;
             weights += 2 * vectors * self.stored() + 2 * self.stored();
         }
+        // How often a block is used is counted by each worker for itself, and then added up.
+        let counting = 12 * self.workers + 8;
         let steps = match settings.update {
-            UpdateChoice::Adf => 2 * blocks,
-            UpdateChoice::AdfCounting => 12 * blocks,
-            UpdateChoice::AdaptiveRevision => 4 * blocks,
+            UpdateChoice::Adf => (2 + counting) * blocks,
+            UpdateChoice::AdfCounting => (12 + counting) * blocks,
+            UpdateChoice::AdaptiveRevision => (4 + counting) * blocks,
             UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs | UpdateChoice::Adam => 0,
         };
         let name = if n_rich as u64 * n_labels as u64 > n_attributes as u64 {
