@@ -1,7 +1,7 @@
 //! The Bi-LSTM in training and at work.
 
 use asyn_core::{
-    AsynGrad, Averaging, Decode, Model, Read, Schedule, Serial, Sgd, SharedWeights, Trainer, Worker,
+    Adam, AsynGrad, Decode, Model, Read, Schedule, Serial, Sgd, SharedWeights, Trainer, Worker,
 };
 use asyn_data::TokenIds;
 use asyn_models::{BiLstm, BiLstmSpec, Characters, Column, Error, Initial, OutputLayer};
@@ -11,12 +11,7 @@ use tagger::{Reference, rich, sentence, small};
 mod tagger;
 
 fn sgd(rate: f32) -> Sgd {
-    Sgd {
-        schedule: Schedule::Constant { rate },
-        l2: 0.0,
-        averaging: Averaging::Off,
-        ..Sgd::default()
-    }
+    Sgd { schedule: Schedule::Constant { rate }, l2: 0.0, ..Sgd::default() }
 }
 
 fn sentences(spec: &BiLstmSpec, n: usize) -> Vec<TokenIds> {
@@ -66,9 +61,9 @@ fn ten_sentences_are_learned_by_heart() {
         let mut weights = model.initial_weights(1);
         let trainer = Trainer::builder()
             .strategy(AsynGrad)
-            .update(sgd(0.1))
+            .update(Adam { schedule: Schedule::Constant { rate: 1e-2 }, ..Adam::default() })
             .threads(2)
-            .passes(150)
+            .passes(40)
             .build()
             .unwrap();
         trainer.fit(&model, &sentences, &mut weights, &mut ()).unwrap();

@@ -51,7 +51,7 @@ use packing::Packing;
 /// A bidirectional LSTM that labels tokens.
 ///
 /// ```
-/// use asyn_core::{Averaging, Decode, Model, Schedule, Sgd, Trainer, Worker};
+/// use asyn_core::{Adam, Model, Schedule, Trainer, Worker};
 /// use asyn_data::TokenIds;
 /// use asyn_models::{BiLstm, BiLstmSpec, Column, Initial, OutputLayer};
 ///
@@ -76,8 +76,8 @@ use packing::Packing;
 ///     initial: Initial::Orthogonal,
 /// })?;
 /// let mut weights = model.initial_weights(1);
-/// let update = Sgd { schedule: Schedule::Constant { rate: 0.3 }, l2: 0.0, averaging: Averaging::Off, ..Sgd::default() };
-/// let trainer = Trainer::builder().update(update).passes(60).build()?;
+/// let adam = Adam { schedule: Schedule::Constant { rate: 1e-2 }, ..Adam::default() };
+/// let trainer = Trainer::builder().update(adam).passes(60).build()?;
 /// trainer.fit(&model, &train, &mut weights, &mut ())?;
 ///
 /// let reader = Worker::reader(model.layout(), &weights);
