@@ -198,8 +198,11 @@ impl Forecast {
         } else {
             format!("the weights of {n_attributes} attributes and {n_labels} labels")
         };
-        let sentences =
-            self.workers.min(self.n_sentences) * self.of_sentence() + self.of_dev_sentence();
+        // Counting lists what a sentence touches, in a list that doubles as it grows.
+        let kinds = 1 + u64::from(n_rich > 0);
+        let touched = if steps > 0 { 2 * 4 * kinds * self.longest.1 as u64 } else { 0 };
+        let sentences = self.workers.min(self.n_sentences) * (self.of_sentence() + touched)
+            + self.of_dev_sentence();
         [
             (name, weights + steps),
             (format!("{} workers", self.workers), self.workers * self.of_worker(1 + tables)),

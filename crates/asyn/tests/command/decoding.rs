@@ -40,6 +40,12 @@ fn n_invalid(text: &str) -> usize {
 #[test]
 fn valid_sequences_never_begin_a_chunk_inside() {
     let place = with_model();
+    // A model that knows nothing of neighbours, and words from inside of chunks on their own.
+    place.write("alone", "U0:%x[0,0]\n");
+    place.succeed("train crf -q train.txt -p alone -m model --passes 3 --strategy serial");
+    let train = place.text("train.txt");
+    let inside = train.lines().filter(|line| last(line) == "I-NP");
+    place.write("test.txt", inside.map(|line| format!("{line}\n\n")).collect::<String>());
     let free = place.succeed("tag -q -m model --valid=off test.txt");
     let valid = place.succeed("tag -q -m model test.txt");
     assert!(n_invalid(&free) > 0);

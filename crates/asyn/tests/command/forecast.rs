@@ -23,9 +23,9 @@ fn forecast_and_peak(place: &Place, flags: &str) -> (f64, f64) {
 fn assert_close(place: &Place, flags: &str) {
     let (forecast, peak) = forecast_and_peak(place, flags);
     // Training also loads parts of the program that were not run before, more of them where it was
-    // built without optimisation: 4 MB, which shows in runs as small as these.
+    // built without optimisation: 6 MB, which shows in runs as small as these.
     let error = (forecast - peak).abs();
-    assert!(error < (0.1 * peak).max(4e6), "{flags}: {forecast} of {peak}");
+    assert!(error < (0.1 * peak).max(6e6), "{flags}: {forecast} of {peak}");
 }
 
 #[test]
