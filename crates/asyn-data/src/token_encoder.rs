@@ -104,6 +104,10 @@ impl TokenEncoder {
     }
 
     /// Adds the characters of other columns behind those that are here.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than 2³² characters.
     #[must_use]
     pub fn with_characters_of(mut self, other: &Self) -> Self {
         if let (Some(here), Some(there)) = (&mut self.characters, &other.characters) {

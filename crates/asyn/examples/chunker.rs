@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let mut tagger = Tagger::untrained(encoder)?;
     let trainer =
         Trainer::builder().strategy(AsynGrad).update(Adf::default()).threads(threads).build()?;
-    tagger.fit(&trainer, &examples.into(), &mut ())?;
+    tagger.fit(&trainer, &examples, &mut ())?;
 
     let held_out = HeldOut::new(tagger.encoder(), tagger.model(), &test, threads)?;
     let score = held_out.score(tagger.model(), tagger.weights(), threads);

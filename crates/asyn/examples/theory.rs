@@ -21,6 +21,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use asyn::Tagger;
 use asyn::core::simulate::{CostModel, Simulated};
 use asyn::core::theory::{
     BoundError, Constants, FullObjective, Lbfgs, Optimum, Point, Trajectory, relative_error, stale,
@@ -32,7 +33,6 @@ use asyn::core::{
 };
 use asyn::data::{Encoded, Encoder, Template, VocabularyOptions, open_columns, planted};
 use asyn::models::Crf;
-use asyn::{Examples, Tagger};
 use clap::Parser;
 use serde::Serialize;
 
@@ -287,12 +287,11 @@ fn follow(
             ..Instruments::default()
         })
         .optimum(Some(best));
-    let sentences = Examples::from(examples.to_vec());
     if args.simulate {
         let simulated = Simulated::new(AsynGrad, CostModel::default())?;
-        tagger.fit(&builder.strategy(simulated).build()?, &sentences, &mut observer)?;
+        tagger.fit(&builder.strategy(simulated).build()?, examples, &mut observer)?;
     } else {
-        tagger.fit(&builder.strategy(AsynGrad).build()?, &sentences, &mut observer)?;
+        tagger.fit(&builder.strategy(AsynGrad).build()?, examples, &mut observer)?;
     }
     summarize(&run, &moments);
     Ok(moments)

@@ -6,7 +6,7 @@
 //! | Item          | What it is                                                            |
 //! | ------------- | --------------------------------------------------------------------- |
 //! | [`Tagger`]    | a model with the encoder that its numbers belong to; a model file     |
-//! | [`SequenceModel`], [`Examples`] | a CRF or a Bi-LSTM, and sentences encoded for it      |
+//! | [`SequenceModel`], [`Examples`] | a CRF or a Bi-LSTM, and sentences encoded for it    |
 //! | [`Labeller`]  | one thread's scratch memory for labelling sentences with it           |
 //! | [`HeldOut`]   | sentences with gold labels, to be scored on all the cores             |
 //! | [`core`]      | shared weights, strategies, update rules and the trainer              |
@@ -28,7 +28,7 @@
 //! let mut tagger = Tagger::untrained(encoder)?;
 //!
 //! let trainer = Trainer::builder().strategy(AsynGrad).update(Adf::default()).threads(2).passes(4).build()?;
-//! tagger.fit(&trainer, &examples.into(), &mut ())?;
+//! tagger.fit(&trainer, &examples, &mut ())?;
 //!
 //! let held_out = HeldOut::new(tagger.encoder(), tagger.model(), &test, 2)?;
 //! let score = held_out.score(tagger.model(), tagger.weights(), 2);
@@ -52,5 +52,5 @@ pub use asyn_sync as sync;
 pub use error::{Error, Result};
 pub use held_out::HeldOut;
 pub use labeller::Labeller;
-pub use sequence_model::{Examples, SequenceModel};
+pub use sequence_model::{Examples, SequenceExample, SequenceModel};
 pub use tagger::{BILSTM_KIND, KIND, Tagger};

@@ -181,7 +181,7 @@ impl NetworkSettings {
 /// the rest for the others.
 fn widths(n_columns: usize, len: usize) -> Vec<usize> {
     let n_others = n_columns.saturating_sub(1);
-    let other = if n_others == 0 { 0 } else { (len / 2 / n_others).max(1) };
+    let other = (len / 2).checked_div(n_others).map_or(0, |other| other.max(1));
     let mut widths = vec![other; n_columns];
     widths[0] = len.saturating_sub(other * n_others).max(1);
     widths

@@ -15,12 +15,12 @@ use asyn::core::{
     Strategy, Trainer, Update, Write,
 };
 use asyn::data::{
-    Corpus, Encoder, Error, Format, FormatOptions, Scheme, Template, TokenEncoder,
-    VocabularyOptions, Warning, open_text,
+    Corpus, Encoded, Encoder, Error, Format, FormatOptions, Scheme, Template, TokenEncoder,
+    TokenIds, VocabularyOptions, Warning, open_text,
 };
 use asyn::models::Pieces;
 use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
-use asyn::{Examples, HeldOut, SequenceModel, Tagger};
+use asyn::{Examples, HeldOut, SequenceExample, SequenceModel, Tagger};
 
 use crate::choice::{
     Delay, InstrumentsChoice, L2FormChoice, MomentsChoice, ReadChoice, SamplingChoice,
@@ -365,19 +365,26 @@ impl Run<'_> {
     fn with_strategy(self, strategy: impl Strategy) -> Result<Outcome, Failure> {
         let settings = self.settings;
         match settings.update {
-            UpdateChoice::Sgd => self.with_update(strategy, sgd(settings, Averaging::Off)),
+            UpdateChoice::Sgd if settings.bilstm.is_some() => {
+                self.with_update::<TokenIds>(strategy, sgd(settings, Averaging::Off))
+            }
+            UpdateChoice::Sgd => {
+                self.with_update::<Encoded>(strategy, sgd(settings, Averaging::Off))
+            }
             UpdateChoice::Asgd => {
                 let averaging = Averaging::FromPass(settings.average_from);
-                self.with_update(strategy, sgd(settings, averaging))
+                self.with_update::<Encoded>(strategy, sgd(settings, averaging))
             }
-            UpdateChoice::Adf => self.with_update(strategy, adf(settings)),
-            UpdateChoice::AdfCounting => self.with_update(strategy, AdfCounting(adf(settings))),
+            UpdateChoice::Adf => self.with_update::<Encoded>(strategy, adf(settings)),
+            UpdateChoice::AdfCounting => {
+                self.with_update::<Encoded>(strategy, AdfCounting(adf(settings)))
+            }
             UpdateChoice::AdaptiveRevision => {
                 let rate = real(settings.rate.unwrap_or_default());
                 let update = AdaptiveRevision { rate, l2: real(settings.l2) };
-                self.with_update(strategy, update)
+                self.with_update::<Encoded>(strategy, update)
             }
-            UpdateChoice::Adam => self.with_update(strategy, adam(settings)),
+            UpdateChoice::Adam => self.with_update::<TokenIds>(strategy, adam(settings)),
             UpdateChoice::Lbfgs => self.batch(&strategy),
         }
     }
@@ -422,14 +429,20 @@ impl Run<'_> {
         Ok(outcome)
     }
 
-    fn with_update(self, strategy: impl Strategy, update: impl Update) -> Result<Outcome, Failure> {
+    /// Trains on examples of the kind `E`, which are those of the model.
+    fn with_update<E: SequenceExample>(
+        self,
+        strategy: impl Strategy,
+        update: impl Update,
+    ) -> Result<Outcome, Failure> {
         let Self { settings, data, checkpoint, watch } = self;
         let (name, description) = (strategy.name(), update.describe());
         let trainer = trainer(settings, strategy, update)?;
         watch.start(settings, data, (name, trainer.n_workers(), &description))?;
+        let examples = E::slice(&data.examples).expect("update rules are checked by model");
         let outcome = match checkpoint {
-            None => data.tagger.fit(&trainer, &data.examples, watch),
-            Some(checkpoint) => data.tagger.resume(&trainer, &data.examples, checkpoint, watch),
+            None => data.tagger.fit(&trainer, examples, watch),
+            Some(checkpoint) => data.tagger.resume(&trainer, examples, checkpoint, watch),
         };
         Ok(outcome?)
     }
@@ -443,8 +456,8 @@ impl Run<'_> {
         let trainer = BatchTrainer { lbfgs, l2: settings.l2, threads };
         let description = format!("lbfgs with {} pairs, l2 {}", lbfgs.memory, settings.l2);
         watch.start(settings, data, (strategy.name(), threads.get(), &description))?;
-        let (outcome, minimum) =
-            data.tagger.fit_batch(&trainer, &data.examples, checkpoint, watch)?;
+        let examples = Encoded::slice(&data.examples).expect("lbfgs is for CRFs");
+        let (outcome, minimum) = data.tagger.fit_batch(&trainer, examples, checkpoint, watch)?;
         watch.say(&describe(&minimum, data.examples.len()));
         Ok(outcome)
     }

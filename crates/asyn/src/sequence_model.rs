@@ -19,7 +19,7 @@ pub(crate) const MISMATCH: &str = "examples of this model";
 /// use asyn::core::{Adam, AsynGrad, Schedule, Trainer};
 /// use asyn::data::{Encoder, Template, TokenEncoder, VocabularyOptions, planted};
 /// use asyn::models::{BiLstmSpec, Initial, OutputLayer};
-/// use asyn::{HeldOut, SequenceModel, Tagger};
+/// use asyn::{Examples, HeldOut, SequenceModel, Tagger};
 ///
 /// let corpus = planted::chunking(60, 17).corpus();
 /// let template = Template::builtin("words-tags").expect("it comes with the crate");
@@ -43,7 +43,8 @@ pub(crate) const MISMATCH: &str = "examples of this model";
 ///
 /// let adam = Adam { schedule: Schedule::Constant { rate: 0.01 }, ..Adam::default() };
 /// let trainer = Trainer::builder().strategy(AsynGrad).update(adam).threads(2).passes(5).build()?;
-/// tagger.fit(&trainer, &examples, &mut ())?;
+/// let Examples::Ids(sentences) = examples else { unreachable!("a Bi-LSTM reads ids") };
+/// tagger.fit(&trainer, &sentences, &mut ())?;
 /// let held_out = HeldOut::new(tagger.encoder(), tagger.model(), &corpus, 2)?;
 /// assert!(held_out.score(tagger.model(), tagger.weights(), 2).f1() > 50.0);
 /// assert_eq!(tagger.labeller().label_all(&corpus).len(), 60);
@@ -54,7 +55,7 @@ pub enum SequenceModel {
     /// A linear-chain conditional random field over attributes.
     Crf(Crf),
     /// A bidirectional LSTM, and the columns whose vectors it reads.
-    BiLstm(BiLstm, TokenEncoder),
+    BiLstm(Box<BiLstm>, TokenEncoder),
 }
 
 /// Sentences, encoded for a [`SequenceModel`].
@@ -69,8 +70,8 @@ pub enum Examples {
 /// The scratch memory of one thread that labels.
 #[derive(Debug)]
 pub(crate) enum Workspace {
-    Crf(CrfWorkspace),
-    BiLstm(BiLstmWorkspace),
+    Crf(Box<CrfWorkspace>),
+    BiLstm(Box<BiLstmWorkspace>),
 }
 
 impl SequenceModel {
@@ -115,7 +116,7 @@ impl SequenceModel {
             labels: encoder.labels().len(),
             ..spec
         };
-        Ok(Self::BiLstm(BiLstm::new(&spec)?, columns))
+        Ok(Self::BiLstm(Box::new(BiLstm::new(&spec)?), columns))
     }
 
     /// Returns the kind of the model, as its file calls it.
@@ -179,8 +180,8 @@ impl SequenceModel {
 
     pub(crate) fn workspace(&self) -> Workspace {
         match self {
-            Self::Crf(crf) => Workspace::Crf(crf.workspace()),
-            Self::BiLstm(model, _) => Workspace::BiLstm(model.workspace()),
+            Self::Crf(crf) => Workspace::Crf(Box::new(crf.workspace())),
+            Self::BiLstm(model, _) => Workspace::BiLstm(Box::new(model.workspace())),
         }
     }
 
@@ -221,19 +222,47 @@ impl Examples {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
 
-    /// Returns the tokens of each sentence.
-    pub fn lengths(&self) -> Box<dyn Iterator<Item = usize> + '_> {
-        match self {
-            Self::Attributes(sentences) => Box::new(sentences.iter().map(Encoded::n_tokens)),
-            Self::Ids(sentences) => Box::new(sentences.iter().map(TokenIds::n_tokens)),
+/// A sentence, encoded for one kind of model.
+pub trait SequenceExample: Sized + Sync {
+    /// The kind of model.
+    type Model: Model<Example = Self>;
+
+    /// Returns the model, if it is of this kind.
+    fn model(model: &SequenceModel) -> Option<&Self::Model>;
+
+    /// Returns the sentences, if they are of this kind.
+    fn slice(examples: &Examples) -> Option<&[Self]>;
+}
+
+impl SequenceExample for Encoded {
+    type Model = Crf;
+
+    fn model(model: &SequenceModel) -> Option<&Crf> {
+        model.crf()
+    }
+
+    fn slice(examples: &Examples) -> Option<&[Self]> {
+        match examples {
+            Examples::Attributes(sentences) => Some(sentences),
+            Examples::Ids(_) => None,
         }
     }
 }
 
-impl From<Vec<Encoded>> for Examples {
-    fn from(sentences: Vec<Encoded>) -> Self {
-        Self::Attributes(sentences)
+impl SequenceExample for TokenIds {
+    type Model = BiLstm;
+
+    fn model(model: &SequenceModel) -> Option<&BiLstm> {
+        model.bilstm().map(|(model, _)| model)
+    }
+
+    fn slice(examples: &Examples) -> Option<&[Self]> {
+        match examples {
+            Examples::Attributes(_) => None,
+            Examples::Ids(sentences) => Some(sentences),
+        }
     }
 }
 

@@ -19,13 +19,14 @@ use asyn_core::{
     Update,
 };
 use asyn_data::{
-    Encoder, Imported, ModelFault, ModelFile, Renumbering, Tensor, TokenEncoder, WordVectors,
+    Encoded, Encoder, Imported, ModelFault, ModelFile, Renumbering, Tensor, TokenEncoder,
+    WordVectors,
 };
 use asyn_models::{BiLstmSpec, Characters, Crf, CrfShape, Initial, OutputLayer, Pieces};
 
 use crate::error::Result;
 use crate::labeller::Labeller;
-use crate::sequence_model::{Examples, MISMATCH, SequenceModel, shape_of};
+use crate::sequence_model::{MISMATCH, SequenceExample, SequenceModel, shape_of};
 
 /// The kind of model file that holds a [`Tagger`] with a CRF.
 pub const KIND: &str = "crf";
@@ -267,22 +268,14 @@ impl Tagger {
     /// # Panics
     ///
     /// Propagates the panic of a worker, and panics if the examples are of another model.
-    pub fn fit<S: Strategy, U: Update>(
+    pub fn fit<S: Strategy, U: Update, E: SequenceExample>(
         &mut self,
         trainer: &Trainer<S, U>,
-        examples: &Examples,
+        examples: &[E],
         observer: &mut impl Observer,
     ) -> Result<Outcome> {
-        let weights = &mut self.weights;
-        Ok(match (&self.model, examples) {
-            (SequenceModel::Crf(crf), Examples::Attributes(examples)) => {
-                trainer.fit(crf, examples, weights, observer)?
-            }
-            (SequenceModel::BiLstm(model, _), Examples::Ids(examples)) => {
-                trainer.fit(model, examples, weights, observer)?
-            }
-            _ => panic!("{MISMATCH}"),
-        })
+        let model = E::model(&self.model).expect(MISMATCH);
+        Ok(trainer.fit(model, examples, &mut self.weights, observer)?)
     }
 
     /// Goes on from a checkpoint of a run with the same examples and settings.
@@ -294,23 +287,15 @@ impl Tagger {
     /// # Panics
     ///
     /// Propagates the panic of a worker, and panics if the examples are of another model.
-    pub fn resume<S: Strategy, U: Update>(
+    pub fn resume<S: Strategy, U: Update, E: SequenceExample>(
         &mut self,
         trainer: &Trainer<S, U>,
-        examples: &Examples,
+        examples: &[E],
         checkpoint: &Checkpoint,
         observer: &mut impl Observer,
     ) -> Result<Outcome> {
-        let weights = &mut self.weights;
-        Ok(match (&self.model, examples) {
-            (SequenceModel::Crf(crf), Examples::Attributes(examples)) => {
-                trainer.resume(crf, examples, weights, checkpoint, observer)?
-            }
-            (SequenceModel::BiLstm(model, _), Examples::Ids(examples)) => {
-                trainer.resume(model, examples, weights, checkpoint, observer)?
-            }
-            _ => panic!("{MISMATCH}"),
-        })
+        let model = E::model(&self.model).expect(MISMATCH);
+        Ok(trainer.resume(model, examples, &mut self.weights, checkpoint, observer)?)
     }
 
     /// Trains a CRF by L-BFGS on examples of this tagger's encoder, or goes on from a checkpoint.
@@ -325,14 +310,11 @@ impl Tagger {
     pub fn fit_batch(
         &mut self,
         trainer: &BatchTrainer,
-        examples: &Examples,
+        examples: &[Encoded],
         checkpoint: Option<&Checkpoint>,
         observer: &mut impl Observer,
     ) -> Result<(Outcome, Minimum)> {
-        let (SequenceModel::Crf(crf), Examples::Attributes(examples)) = (&self.model, examples)
-        else {
-            panic!("{MISMATCH}");
-        };
+        let crf = self.model.crf().expect(MISMATCH);
         Ok(trainer.fit(crf, examples, &mut self.weights, checkpoint, observer)?)
     }
 

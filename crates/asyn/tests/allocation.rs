@@ -66,7 +66,7 @@ fn tagger(rich_edges: bool) -> Tagger {
     let (encoder, examples) = Encoder::build(&train, template, &options).unwrap();
     let mut tagger = Tagger::untrained(encoder).unwrap();
     let trainer = Trainer::builder().update(Adf::default()).passes(1).build().unwrap();
-    tagger.fit(&trainer, &examples.into(), &mut ()).unwrap();
+    tagger.fit(&trainer, &examples, &mut ()).unwrap();
     tagger
 }
 

@@ -21,7 +21,7 @@ fn with_model() -> (Place, String) {
     let (encoder, examples) = Encoder::build(&corpus, template, &options).unwrap();
     let mut tagger = Tagger::untrained(encoder).unwrap();
     let trainer = Trainer::builder().update(Adf::default()).passes(3).build().unwrap();
-    tagger.fit(&trainer, &examples.into(), &mut ()).unwrap();
+    tagger.fit(&trainer, &examples, &mut ()).unwrap();
     tagger.save(place.path("model"), BTreeMap::new()).unwrap();
 
     let test = planted::chunking(200, 8);
