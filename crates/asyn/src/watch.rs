@@ -230,11 +230,11 @@ impl Watch {
                 format!(", dev F1 {:.2}, accuracy {:.2}", score.f1, score.accuracy)
             });
             progress.line(&format!(
-                "pass {}/{}: loss {:.1}{dev}, {:.2} M tokens/s{time_left}",
+                "pass {}/{}: loss {:.1}{dev}, {} tokens/s{time_left}",
                 report.pass,
                 self.n_passes,
                 report.loss,
-                tokens_per_second / 1e6
+                in_words(tokens_per_second)
             ));
             if let Some(races) = &races {
                 progress.line(&format!("  {}", races.in_words()));
@@ -272,6 +272,11 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Returns a large number in millions or thousands.
+fn in_words(number: f64) -> String {
+    if number < 1e5 { format!("{:.1} k", number / 1e3) } else { format!("{:.2} M", number / 1e6) }
 }
 
 /// Returns the command line, fit to be typed again.
