@@ -93,7 +93,7 @@ pub use error::{ConlluFault, Error, ModelFault, Result, TemplateFault};
 pub use format::{Format, FormatOptions};
 pub use grammar::Grammar;
 pub use import::{Imported, import_crfpp, import_crfsuite};
-pub use model_file::{MODEL_VERSION, ModelFile, Tensor};
+pub use model_file::{LentTensor, MODEL_VERSION, ModelFile, Tensor, Visit};
 pub use reader::{open_columns, open_scored, open_text, read_columns};
 pub use scheme::{Repair, Scheme};
 pub use segmented::{join_words, read_plain, read_segmented, write_plain, write_segmented};

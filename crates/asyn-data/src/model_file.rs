@@ -78,13 +78,57 @@ pub struct Tensor {
     pub values: Vec<f32>,
 }
 
+/// A tensor whose numbers stay where they are while a file is written: no copy of all of them is
+/// made.
+pub struct LentTensor<'a> {
+    /// The length of each dimension, the slowest first.
+    pub shape: Vec<usize>,
+    /// Hands out all numbers in row-major order, some at a time, and ends with the first error of
+    /// who takes them.
+    pub visit: Box<Visit<'a>>,
+}
+
+impl std::fmt::Debug for LentTensor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LentTensor").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+/// Calls its argument with all numbers of a tensor, some at a time.
+pub type Visit<'a> = dyn Fn(&mut dyn FnMut(&[f32]) -> io::Result<()>) -> io::Result<()> + 'a;
+
+/// Where the numbers of a tensor are when a file is written.
+enum Source<'a> {
+    Owned(&'a Tensor),
+    Lent(&'a LentTensor<'a>),
+}
+
+impl Source<'_> {
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Owned(tensor) => &tensor.shape,
+            Self::Lent(tensor) => &tensor.shape,
+        }
+    }
+
+    fn visit(&self, take: &mut dyn FnMut(&[f32]) -> io::Result<()>) -> io::Result<()> {
+        match self {
+            Self::Owned(tensor) => take(&tensor.values),
+            Self::Lent(tensor) => (tensor.visit)(take),
+        }
+    }
+}
+
+/// The tensors of a file that is written, by name.
+type Sources<'a> = BTreeMap<&'a str, Source<'a>>;
+
 /// The header of a safetensors file.
 #[derive(Serialize)]
 struct Header<'a> {
     #[serde(rename = "__metadata__")]
     map: BTreeMap<&'a str, &'a str>,
     #[serde(flatten)]
-    tensors: BTreeMap<&'a String, Entry<'a>>,
+    tensors: BTreeMap<&'a str, Entry<'a>>,
 }
 
 /// What the header says of one tensor.
@@ -115,10 +159,25 @@ impl ModelFile {
     /// [`Error::Io`] when writing fails, and [`Error::Model`] when a tensor does not fit its shape
     /// or is not finite, in 16 bits if these are written, or a name is reserved or used twice. The old file is kept in both cases.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.save_with(path, &BTreeMap::new())
+    }
+
+    /// Writes the file as [`ModelFile::save`] does, with `lent` among its tensors.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelFile::save`].
+    pub fn save_with(
+        &self,
+        path: impl AsRef<Path>,
+        lent: &BTreeMap<String, LentTensor<'_>>,
+    ) -> Result<()> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        self.check().map_err(|fault| Error::Model { name: name.clone(), fault })?;
-        replace(path, |file| self.write(file)).map_err(|source| Error::Io {
+        let fault = |fault| Error::Model { name: name.clone(), fault };
+        let sources = self.sources(lent).map_err(fault)?;
+        self.check(&sources).map_err(fault)?;
+        replace(path, |file| self.write(&sources, file)).map_err(|source| Error::Io {
             action: "write",
             name,
             source,
@@ -167,9 +226,12 @@ impl ModelFile {
     ///
     /// [`Error::Model`] as [`ModelFile::save`].
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        self.check().map_err(|fault| Error::Model { name: "a model".to_owned(), fault })?;
+        let fault = |fault| Error::Model { name: "a model".to_owned(), fault };
+        let lent = BTreeMap::new();
+        let sources = self.sources(&lent).map_err(fault)?;
+        self.check(&sources).map_err(fault)?;
         let mut bytes = Vec::new();
-        self.write(&mut bytes).map_err(|source| Error::Io {
+        self.write(&sources, &mut bytes).map_err(|source| Error::Io {
             action: "write",
             name: "a model".to_owned(),
             source,
@@ -177,49 +239,72 @@ impl ModelFile {
         Ok(bytes)
     }
 
+    /// Returns all tensors by name.
+    fn sources<'a>(
+        &'a self,
+        lent: &'a BTreeMap<String, LentTensor<'a>>,
+    ) -> Result<Sources<'a>, ModelFault> {
+        let mut sources: Sources<'a> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), Source::Owned(tensor)))
+            .collect();
+        for (name, tensor) in lent {
+            if sources.insert(name, Source::Lent(tensor)).is_some() {
+                return Err(ModelFault::NameTwice { name: name.clone() });
+            }
+        }
+        Ok(sources)
+    }
+
     /// Refuses what could not be read back.
-    fn check(&self) -> Result<(), ModelFault> {
+    fn check(&self, sources: &Sources<'_>) -> Result<(), ModelFault> {
         if let Some(key) = self.metadata.keys().find(|key| key.starts_with(RESERVED)) {
             return Err(ModelFault::ReservedName { name: key.clone() });
         }
-        for name in self.tensors.keys().chain(self.blobs.keys()) {
+        for name in sources.keys().copied().chain(self.blobs.keys().map(String::as_str)) {
             if name == MAP_NAME {
-                return Err(ModelFault::ReservedName { name: name.clone() });
+                return Err(ModelFault::ReservedName { name: name.to_owned() });
             }
         }
-        if let Some(name) = self.blobs.keys().find(|&name| self.tensors.contains_key(name)) {
+        if let Some(name) = self.blobs.keys().find(|&name| sources.contains_key(name.as_str())) {
             return Err(ModelFault::NameTwice { name: name.clone() });
         }
-        for (name, tensor) in &self.tensors {
-            let product = tensor.shape.iter().try_fold(1_usize, |n, &length| n.checked_mul(length));
-            if product != Some(tensor.values.len()) {
-                return Err(ModelFault::Shape {
-                    tensor: name.clone(),
-                    shape: tensor.shape.clone(),
-                    actual: tensor.values.len(),
-                });
+        for (&name, source) in sources {
+            let shape = source.shape();
+            let (mut n_values, mut fault) = (0, None);
+            let mut check = |values: &[f32]| {
+                fault = fault.take().or(check_finite(name, n_values, values, self.half).err());
+                n_values += values.len();
+                Ok(())
+            };
+            source.visit(&mut check).expect("checking has no error of writing");
+            let product = shape.iter().try_fold(1_usize, |n, &length| n.checked_mul(length));
+            if product != Some(n_values) {
+                let (tensor, shape) = (name.to_owned(), shape.to_vec());
+                return Err(ModelFault::Shape { tensor, shape, actual: n_values });
             }
-            check_finite(name, &tensor.values, self.half)?;
+            fault.map_or(Ok(()), Err)?;
         }
         Ok(())
     }
 
-    fn write(&self, output: &mut impl Write) -> io::Result<()> {
-        let mut header = self.header();
+    fn write(&self, sources: &Sources<'_>, output: &mut impl Write) -> io::Result<()> {
+        let mut header = self.header(sources);
         let mut crc = Crc::new();
         crc.update(&header);
-        self.write_data(|bytes| {
+        self.write_data(sources, |bytes| {
             crc.update(bytes);
             Ok(())
         })?;
         let digits = checksum_digits(&header).expect("the header has a checksum");
         header[digits].copy_from_slice(format!("{:08x}", crc.sum()).as_bytes());
         output.write_all(&header)?;
-        self.write_data(|bytes| output.write_all(bytes))
+        self.write_data(sources, |bytes| output.write_all(bytes))
     }
 
     /// Returns what stands before the data, without the checksum.
-    fn header(&self) -> Vec<u8> {
+    fn header(&self, sources: &Sources<'_>) -> Vec<u8> {
         let mut map: BTreeMap<&str, &str> =
             self.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         map.insert(VERSION_KEY, MODEL_VERSION);
@@ -227,18 +312,18 @@ impl ModelFile {
         map.insert(CHECKSUM_KEY, NO_CHECKSUM);
         let mut tensors = BTreeMap::new();
         let mut start = 0;
-        for (name, tensor) in &self.tensors {
+        for (&name, source) in sources {
             let (dtype, n_bytes) = if self.half { ("F16", 2) } else { ("F32", 4) };
-            let end = start + n_bytes * tensor.values.len();
-            let entry = Entry { dtype, shape: &tensor.shape, data_offsets: [start, end] };
-            tensors.insert(name, entry);
+            let shape = source.shape();
+            let end = start + n_bytes * shape.iter().product::<usize>();
+            tensors.insert(name, Entry { dtype, shape, data_offsets: [start, end] });
             start = end;
         }
         let shapes: Vec<[usize; 1]> = self.blobs.values().map(|blob| [blob.len()]).collect();
         for (name, shape) in self.blobs.keys().zip(&shapes) {
             let end = start + shape[0];
             let entry = Entry { dtype: "U8", shape, data_offsets: [start, end] };
-            tensors.insert(name, entry);
+            tensors.insert(name.as_str(), entry);
             start = end;
         }
         let header = Header { map, tensors };
@@ -250,18 +335,26 @@ impl ModelFile {
         bytes
     }
 
-    fn write_data(&self, mut output: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn write_data(
+        &self,
+        sources: &Sources<'_>,
+        mut output: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut buffer = Vec::new();
-        for tensor in self.tensors.values() {
-            for values in tensor.values.chunks(NUMBERS_AT_A_TIME) {
-                buffer.clear();
-                if self.half {
-                    buffer.extend(values.iter().flat_map(|&value| to_half(value).to_le_bytes()));
-                } else {
-                    buffer.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        for source in sources.values() {
+            source.visit(&mut |values| {
+                for values in values.chunks(NUMBERS_AT_A_TIME) {
+                    buffer.clear();
+                    if self.half {
+                        let halves = values.iter().map(|&value| to_half(value).to_le_bytes());
+                        buffer.extend(halves.flatten());
+                    } else {
+                        buffer.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                    }
+                    output(&buffer)?;
                 }
-                output(&buffer)?;
-            }
+                Ok(())
+            })?;
         }
         for blob in self.blobs.values() {
             output(blob)?;
@@ -323,17 +416,19 @@ fn parse(bytes: &[u8], expected_kinds: &[&str]) -> Result<ModelFile, ModelFault>
             }
         }
     }
-    model.check()?;
+    let lent = BTreeMap::new();
+    model.check(&model.sources(&lent)?)?;
     Ok(model)
 }
 
 /// Refuses numbers that are not finite as they are written.
-fn check_finite(name: &str, values: &[f32], half: bool) -> Result<(), ModelFault> {
+fn check_finite(name: &str, first: usize, values: &[f32], half: bool) -> Result<(), ModelFault> {
     let written = |value| if half { from_half(to_half(value)) } else { value };
     match values.iter().position(|&value| !written(value).is_finite()) {
         None => Ok(()),
         Some(idx) => {
-            Err(ModelFault::NotFinite { tensor: name.to_owned(), idx, value: values[idx] })
+            let value = values[idx];
+            Err(ModelFault::NotFinite { tensor: name.to_owned(), idx: first + idx, value })
         }
     }
 }

@@ -12,7 +12,7 @@
 //! | long sentence | for each worker 4 T (6 Y + attributes), and 8 T Y² with rich edges          |
 //! | `lbfgs`       | 8 L for each of 5 vectors, 20 of remembered steps, and one a thread         |
 //!
-//! While a model is saved there are the live weights, a copy without padding and the attributes.
+//! While a model is saved there are the live weights and the attributes as they are written.
 //! Instruments and `--prune` come on top.
 
 use std::collections::BTreeSet;
@@ -146,7 +146,7 @@ impl Forecast {
     /// Returns the most that the process holds.
     fn peak(&self) -> u64 {
         let training: u64 = self.parts().iter().map(|(_, bytes)| bytes).sum();
-        let saving = self.stored() + self.saved();
+        let saving = self.stored() + SAVED_ATTRIBUTE * self.shape.n_attributes as u64;
         // The weights of a model to go on from are copied out, and into their new places.
         let joining = if self.settings.init.is_some() { 4 * self.stored() } else { 0 };
         self.held_before.max(self.held + training.max(saving).max(joining))
@@ -154,13 +154,6 @@ impl Forecast {
 
     fn stored(&self) -> u64 {
         Crf::new(self.shape).map_or(0, |crf| WEIGHT * crf.layout().len() as u64)
-    }
-
-    fn saved(&self) -> u64 {
-        let CrfShape { n_labels, n_attributes, n_rich, .. } = self.shape;
-        let (labels, attributes, rich) = (n_labels as u64, n_attributes as u64, n_rich as u64);
-        let n_weights = attributes * labels + (rich + 1) * labels * labels;
-        WEIGHT * n_weights + SAVED_ATTRIBUTE * attributes
     }
 
     /// Returns what is held while training, by what for.

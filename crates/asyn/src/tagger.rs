@@ -19,8 +19,8 @@ use asyn_core::{
     Update,
 };
 use asyn_data::{
-    Encoded, Encoder, Imported, ModelFault, ModelFile, Renumbering, Tensor, TokenEncoder,
-    WordVectors,
+    Encoded, Encoder, Imported, LentTensor, ModelFault, ModelFile, Renumbering, TokenEncoder,
+    Visit, WordVectors,
 };
 use asyn_models::{BiLstmSpec, Characters, Crf, CrfShape, Initial, OutputLayer, Pieces};
 
@@ -357,10 +357,10 @@ impl Tagger {
     ///
     /// [`Error::Data`](crate::Error::Data), as [`ModelFile::save`].
     pub fn save(&self, path: impl AsRef<Path>, about: BTreeMap<String, String>) -> Result<()> {
-        Ok(self.to_file(about).save(path)?)
+        self.save_as(path.as_ref(), about, false)
     }
 
-    fn to_file(&self, about: BTreeMap<String, String>) -> ModelFile {
+    fn save_as(&self, path: &Path, about: BTreeMap<String, String>, half: bool) -> Result<()> {
         let mut file = ModelFile::new(self.model.kind());
         file.metadata = about;
         self.encoder.to_tensors(&mut file);
@@ -368,8 +368,8 @@ impl Tagger {
             columns.to_tensors(&mut file);
             describe(model.spec(), &mut file);
         }
-        export(self.model.layout(), &self.weights, &mut file);
-        file
+        file.half = half;
+        Ok(file.save_with(path, &lend(self.model.layout(), &self.weights))?)
     }
 
     /// Writes as [`Tagger::save`] does, with weights in 16 bits: a file of about half the size.
@@ -378,9 +378,7 @@ impl Tagger {
     ///
     /// As [`Tagger::save`], also if a weight is 65,520 or more.
     pub fn save_f16(&self, path: impl AsRef<Path>, about: BTreeMap<String, String>) -> Result<()> {
-        let mut file = self.to_file(about);
-        file.half = true;
-        Ok(file.save(path)?)
+        self.save_as(path.as_ref(), about, true)
     }
 
     /// Reads a model file, with tables built by `threads` threads, and what it says about the model.
@@ -468,27 +466,32 @@ fn described(file: &ModelFile) -> Result<(Vec<usize>, BiLstmSpec), ModelFault> {
     Ok((numbers("bilstm.widths")?, spec))
 }
 
-/// Copies every tensor of `layout` into a file, without its padding.
-fn export(layout: &Layout, weights: &SharedWeights, file: &mut ModelFile) {
-    let mut part = Vec::new();
-    for (id, tensor) in layout.ids().zip(layout.tensors()) {
+/// Lends every tensor of `layout` to a file, without its padding.
+fn lend<'w>(layout: &'w Layout, weights: &'w SharedWeights) -> BTreeMap<String, LentTensor<'w>> {
+    let lent = layout.ids().zip(layout.tensors()).map(|(id, tensor)| {
         let (rows, columns) = tensor.dim();
-        let mut values = Vec::with_capacity(rows * columns);
-        match stride(tensor.shape) {
-            None => values.extend(layout.export(weights, id)),
-            Some(stride) => {
+        let visit: Box<Visit<'w>> = match stride(tensor.shape) {
+            None => Box::new(move |take| {
+                let values: Vec<f32> = layout.export(weights, id).into_iter().collect();
+                take(&values)
+            }),
+            Some(stride) => Box::new(move |take| {
+                let mut part = Vec::new();
                 for first in (0..rows).step_by(ROWS_AT_A_TIME) {
                     let n_rows = ROWS_AT_A_TIME.min(rows - first);
                     part.resize(n_rows * stride, 0.0);
                     weights.view(tensor.start + first * stride, part.len()).read_into(&mut part);
-                    for row in part.chunks_exact(stride) {
-                        values.extend_from_slice(&row[..columns]);
+                    for row in 1..n_rows {
+                        part.copy_within(row * stride..row * stride + columns, row * columns);
                     }
+                    take(&part[..n_rows * columns])?;
                 }
-            }
-        }
-        file.tensors.insert(tensor.name.clone(), Tensor::new(&[rows, columns], values));
-    }
+                Ok(())
+            }),
+        };
+        (tensor.name.clone(), LentTensor { shape: vec![rows, columns], visit })
+    });
+    lent.collect()
 }
 
 /// Copies every tensor of `layout` out of a file.
