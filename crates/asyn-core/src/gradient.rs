@@ -67,6 +67,29 @@ impl Spreads {
         &self.values
     }
 
+    /// Calls `visit` with each row, ascending, with the sum of its vectors by their scales, and
+    /// with the sum of these scales: a row that is used twice takes one step with the sum.
+    pub(crate) fn each_row(&self, mut visit: impl FnMut(u32, &[Real], Real)) {
+        let stride = self.values.len() / self.scales.len().max(1);
+        let mut uses: Vec<(u32, usize)> = (0..self.scales.len())
+            .flat_map(|list| self.lists().get(list).iter().map(move |&row| (row, list)))
+            .collect();
+        uses.sort_unstable();
+        let mut sum = vec![0.0; stride];
+        for uses in uses.chunk_by(|a, b| a.0 == b.0) {
+            sum.fill(0.0);
+            let mut n_uses = 0.0;
+            for &(_, list) in uses {
+                let scale = self.scales[list];
+                n_uses += scale;
+                for (sum, value) in sum.iter_mut().zip(&self.values[list * stride..][..stride]) {
+                    *sum += scale * value;
+                }
+            }
+            visit(uses[0].0, &sum, n_uses);
+        }
+    }
+
     fn clear(&mut self) {
         self.rows.clear();
         self.offsets.truncate(1);
@@ -236,6 +259,24 @@ impl Gradient {
     #[inline]
     pub fn add_cell(&mut self, tensor: TensorId, index: u32, value: Real) {
         self.cells.push((tensor, index, value));
+    }
+
+    /// Makes the gradient of one of the [`cells`](Self::cells): of its row, or of its whole tensor.
+    pub(crate) fn of_cell(layout: &Layout, cell: (TensorId, u32, Real)) -> Self {
+        let (tensor, index, value) = cell;
+        let mut gradient = Self::new(0.0);
+        match layout.tensor(tensor).shape {
+            Shape::Rows { stride, .. } => {
+                let stride_of_ids = u32::try_from(stride).expect("an index counts cells by u32");
+                let mut values = vec![0.0; stride];
+                values[index as usize % stride] = value;
+                gradient.add_rows(tensor, &[index / stride_of_ids], &values);
+            }
+            Shape::Dense { .. } | Shape::Panels { .. } => {
+                gradient.sum(layout, tensor)[index as usize] = value;
+            }
+        }
+        gradient
     }
 
     /// Returns the parts that go to rows, one for each tensor.

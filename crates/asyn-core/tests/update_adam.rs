@@ -10,12 +10,14 @@ use asyn_core::{
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 
 /// Draws gradients that have nothing to do with the weights: rows of a table, a dense vector, and
-/// a matrix in panels, from streams of the example alone. A tenth of the rows is frequent.
+/// a matrix in panels and a single
+/// weight, from streams of the example alone. A tenth of the rows is frequent.
 struct Noise {
     layout: Layout,
     rows: TensorId,
     dense: TensorId,
     panels: TensorId,
+    cells: TensorId,
     /// Whether rows are pulled towards 1 as well, which is where they should end.
     pulls: bool,
     /// The examples in the order in which their gradients were computed.
@@ -31,7 +33,8 @@ impl Noise {
         let rows = layout.rows("rows", N_ROWS as usize, WIDTH);
         let dense = layout.dense("dense", 2, 5);
         let panels = layout.panels("panels", 3, 20);
-        Self { layout, rows, dense, panels, pulls, drawn: Mutex::default() }
+        let cells = layout.dense("cells", 1, 4);
+        Self { layout, rows, dense, panels, cells, pulls, drawn: Mutex::default() }
     }
 
     /// Returns the rows that an example uses.
@@ -66,6 +69,7 @@ impl Model for Noise {
         }
         out.add_whole(self.dense);
         out.add_whole(self.panels);
+        out.add_whole(self.cells);
     }
 
     fn gradient(
@@ -95,6 +99,7 @@ impl Model for Noise {
                 row[..20].iter_mut().for_each(|value| *value = heavy(&mut random));
             }
             gradient.add_outer(self.panels, &x, &delta, 2);
+            gradient.add_cell(self.cells, 2, heavy(&mut random));
         }
         loss
     }

@@ -34,7 +34,7 @@ use super::{Step, Training, Update, Window, check_l2, check_positive};
 use crate::Real;
 use crate::error::Result;
 use crate::gradient::{Gradient, Outer, Spreads, Sum};
-use crate::layout::{Layout, Shape, TensorId};
+use crate::layout::{Layout, TensorId};
 use crate::shared::{SharedWeights, WeightsView};
 use crate::worker::Worker;
 
@@ -92,7 +92,7 @@ struct Scratch {
 
 impl<'w> Block<'w> {
     fn row(worker: &'w Worker<'_>, tensor: TensorId, row: u32) -> Self {
-        let of = |table| worker.row_of_table(table, tensor, row);
+        let of = |table| worker.row_for_writing(table, tensor, row);
         Self {
             weights: of(0),
             total: of(TOTAL),
@@ -103,7 +103,7 @@ impl<'w> Block<'w> {
     }
 
     fn whole(worker: &'w Worker<'_>, tensor: TensorId) -> Self {
-        let of = |table| worker.whole_of_table(table, tensor);
+        let of = |table| worker.whole_for_writing(table, tensor);
         Self {
             weights: of(0),
             total: of(TOTAL),
@@ -116,16 +116,10 @@ impl<'w> Block<'w> {
 }
 
 impl Scratch {
-    /// Starts the gradient of a block of `len` weights.
-    fn start(&mut self, len: usize) {
+    /// Starts with the gradient of a block.
+    fn start(&mut self, gradient: &[Real]) {
         self.gradient.clear();
-        self.gradient.resize(len, 0.0);
-    }
-
-    fn add(&mut self, scale: Real, values: &[Real]) {
-        for (sum, value) in self.gradient.iter_mut().zip(values) {
-            *sum += scale * value;
-        }
+        self.gradient.extend_from_slice(gradient);
     }
 
     /// Applies the gradient to a block but for its weights; turns it into what these gain.
@@ -167,27 +161,15 @@ impl AdaptiveRevision {
         worker: &Worker<'_>,
         scratch: &mut Scratch,
     ) {
-        let (tensor, lists) = (spreads.tensor(), spreads.lists());
-        let stride = spreads.values().len() / lists.len().max(1);
+        let tensor = spreads.tensor();
         let first_block = state.layout.tensor(tensor).first_block;
-        let mut uses: Vec<(u32, usize)> = (0..lists.len())
-            .flat_map(|list| lists.get(list).iter().map(move |&row| (row, list)))
-            .collect();
-        uses.sort_unstable();
         let mut gains = Gradient::new(0.0);
-        for uses in uses.chunk_by(|a, b| a.0 == b.0) {
-            let row = uses[0].0;
-            scratch.start(stride);
-            let mut n_uses = 0.0;
-            for &(_, list) in uses {
-                let scale = spreads.scales()[list];
-                scratch.add(scale, &spreads.values()[list * stride..][..stride]);
-                n_uses += scale;
-            }
+        spreads.each_row(|row, gradient, n_uses| {
+            scratch.start(gradient);
             let shrink = n_uses * state.shrink[first_block + row as usize];
             scratch.revise(self.rate, shrink, &Block::row(worker, tensor, row));
             gains.add_rows(tensor, &[row], &scratch.gradient);
-        }
+        });
         gains.spreads().iter().for_each(|gain| worker.add_rows(0, gain, 1.0));
     }
 
@@ -199,8 +181,7 @@ impl AdaptiveRevision {
         worker: &mut Worker<'_>,
         scratch: &mut Scratch,
     ) {
-        scratch.start(sum.values.len());
-        scratch.add(1.0, &sum.values);
+        scratch.start(&sum.values);
         let block = state.layout.tensor(sum.tensor).first_block;
         let shrink = state.shrink[block] * sum.n_examples as Real;
         scratch.revise(self.rate, shrink, &Block::whole(worker, sum.tensor));
@@ -279,21 +260,13 @@ impl Update for AdaptiveRevision {
             let sum = whole_of(&state.layout, outer);
             self.apply_whole(state, &sum, worker, &mut scratch);
         }
-        for &(tensor, index, value) in gradient.cells() {
-            let index = index as usize;
-            let mut cell = Gradient::new(0.0);
-            match state.layout.tensor(tensor).shape {
-                Shape::Rows { stride, .. } => {
-                    let mut values = vec![0.0; stride];
-                    values[index % stride] = value;
-                    let row = u32::try_from(index / stride).expect("rows have ids of 32 bits");
-                    cell.add_rows(tensor, &[row], &values);
-                    self.apply_rows(state, &cell.spreads()[0], worker, &mut scratch);
-                }
-                Shape::Dense { .. } | Shape::Panels { .. } => {
-                    cell.sum(&state.layout, tensor)[index] = value;
-                    self.apply_whole(state, &cell.sums()[0], worker, &mut scratch);
-                }
+        for &cell in gradient.cells() {
+            let block = Gradient::of_cell(&state.layout, cell);
+            for spreads in block.spreads() {
+                self.apply_rows(state, spreads, worker, &mut scratch);
+            }
+            for sum in block.sums() {
+                self.apply_whole(state, sum, worker, &mut scratch);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A step changes three tables at once: the weights, table 0, and their two moments. Writes to
 //! the weights go through the instruments as all others do.
 
-use super::{Private, Worker, Write};
+use super::{Worker, Write};
 use crate::Real;
 use crate::gradient::{Outer, Sum};
 use crate::layout::TensorId;
@@ -137,16 +137,6 @@ impl Worker<'_> {
         let mut values = vec![0.0; weights.len()];
         change.read_into(&mut values);
         weights.add_scaled_cas(1.0, &values);
-    }
-
-    fn row_for_writing(&self, table: usize, tensor: TensorId, row: u32) -> WeightsView<'_> {
-        if let Private::Replica(replica) = &self.private
-            && let Some(hot) = replica.rows(table, tensor)
-            && (row as usize) < hot.n_rows()
-        {
-            return hot.row(row);
-        }
-        self.rows(table, tensor).row(row)
     }
 }
 

@@ -381,17 +381,6 @@ impl<'a> Worker<'a> {
         kept.place(tensor, 0).map(|_| kept.whole(tensor))
     }
 
-    /// Returns a row of a table in shared memory.
-    pub(crate) fn row_of_table(&self, table: usize, tensor: TensorId, row: u32) -> WeightsView<'_> {
-        self.rows(table, tensor).row(row)
-    }
-
-    /// Returns a whole tensor of a table in shared memory.
-    pub(crate) fn whole_of_table(&self, table: usize, tensor: TensorId) -> WeightsView<'_> {
-        let stored = self.layout.tensor(tensor);
-        self.tables[table].view(stored.start, stored.stored_len())
-    }
-
     /// Returns true if the gradient is computed on a snapshot.
     pub(crate) fn reads_snapshot(&self) -> bool {
         matches!(self.private, Private::Snapshot(_))
@@ -453,7 +442,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Writes go to the replica where there is one, and never to a snapshot.
-    fn whole_for_writing(&self, table: usize, id: TensorId) -> WeightsView<'_> {
+    pub(crate) fn whole_for_writing(&self, table: usize, id: TensorId) -> WeightsView<'_> {
         if let Private::Replica(replica) = &self.private
             && let Some(local) = replica.whole(table, id)
         {
@@ -461,6 +450,22 @@ impl<'a> Worker<'a> {
         }
         let tensor = self.layout.tensor(id);
         self.tables[table].view(tensor.start, tensor.stored_len())
+    }
+
+    /// As [`whole_for_writing`](Self::whole_for_writing), for one row.
+    pub(crate) fn row_for_writing(
+        &self,
+        table: usize,
+        tensor: TensorId,
+        row: u32,
+    ) -> WeightsView<'_> {
+        if let Private::Replica(replica) = &self.private
+            && let Some(hot) = replica.rows(table, tensor)
+            && (row as usize) < hot.n_rows()
+        {
+            return hot.row(row);
+        }
+        self.rows(table, tensor).row(row)
     }
 
     /// Returns the replica of the first rows of a tensor, if there is one.

@@ -319,23 +319,18 @@ impl Update for Adam {
         let now = state.step(step.ticket);
         let stamps = state.stamps_of(worker.index());
         let tables = state.tables_of(worker.index());
-        assert!(
-            gradient.cells().is_empty(),
-            "Adam takes rows, sums and products, not single cells"
-        );
-        let rows: Vec<Rows<'_>> = gradient.spreads().iter().map(Rows::new).collect();
-        let scale = self.scale(state, step, gradient, &rows);
-        let numbers = self.step(state, now, scale);
-        for rows in &rows {
-            let tensor = rows.spreads.tensor();
+        let numbers = self.step(state, now, self.scale(state, step, gradient));
+        let step_rows = |spreads: &Spreads| {
+            let tensor = spreads.tensor();
             let first_block = state.layout.tensor(tensor).first_block;
-            rows.each(|row, values| {
+            spreads.each_row(|row, values, _| {
                 for stamps in stamps {
                     stamps.raise(first_block + row as usize, now + 1);
                 }
                 worker.adam_row(tables, (tensor, row), &numbers, values);
             });
-        }
+        };
+        gradient.spreads().iter().for_each(step_rows);
         if step.writes_sums {
             for sum in gradient.sums() {
                 worker.adam_whole(tables, sum, &numbers);
@@ -343,6 +338,11 @@ impl Update for Adam {
         }
         for outer in gradient.outers().iter().filter(|outer| outer.n > 0) {
             worker.adam_outer(tables, outer, &numbers);
+        }
+        for &cell in gradient.cells() {
+            let block = Gradient::of_cell(&state.layout, cell);
+            block.spreads().iter().for_each(step_rows);
+            block.sums().iter().for_each(|sum| worker.adam_whole(tables, sum, &numbers));
         }
     }
 
@@ -383,13 +383,7 @@ impl Update for Adam {
 impl Adam {
     /// Returns the factor that brings the gradient's norm to what is allowed, at most 1.
     #[allow(clippy::cast_possible_truncation, reason = "the kernels take f32")]
-    fn scale(
-        &self,
-        state: &AdamState,
-        step: &Step,
-        gradient: &Gradient,
-        rows: &[Rows<'_>],
-    ) -> Real {
+    fn scale(&self, state: &AdamState, step: &Step, gradient: &Gradient) -> Real {
         if self.clip.is_infinite() {
             return 1.0;
         }
@@ -397,8 +391,8 @@ impl Adam {
             values.iter().map(|&value| f64::from(value) * f64::from(value)).sum()
         };
         let mut total = 0.0;
-        for rows in rows {
-            rows.each(|_, values| total += square(values));
+        for spreads in gradient.spreads() {
+            spreads.each_row(|_, values, _| total += square(values));
         }
         if step.writes_sums {
             total += gradient.sums().iter().map(|sum| square(&sum.values)).sum::<f64>();
@@ -406,47 +400,7 @@ impl Adam {
         for outer in gradient.outers().iter().filter(|outer| outer.n > 0) {
             total += outer.squared_norm(state.layout.tensor(outer.tensor).dim().0);
         }
+        total += gradient.cells().iter().map(|cell| square(&[cell.2])).sum::<f64>();
         (f64::from(self.clip) / total.sqrt()).min(1.0) as Real
-    }
-}
-
-/// The vectors of some spreads by the row they are added to: a row that is used twice takes one
-/// step with the sum.
-struct Rows<'s> {
-    spreads: &'s Spreads,
-    /// Row and list, ascending.
-    places: Vec<(u32, u32)>,
-}
-
-impl<'s> Rows<'s> {
-    fn new(spreads: &'s Spreads) -> Self {
-        let lists = spreads.lists();
-        let mut places: Vec<(u32, u32)> = (0u32..)
-            .take(lists.len())
-            .flat_map(|list| lists.get(list as usize).iter().map(move |&row| (row, list)))
-            .collect();
-        places.sort_unstable();
-        Self { spreads, places }
-    }
-
-    /// Calls `visit` with each row and the sum of its vectors.
-    fn each(&self, mut visit: impl FnMut(u32, &[Real])) {
-        let (scales, values) = (self.spreads.scales(), self.spreads.values());
-        let stride = values.len() / scales.len().max(1);
-        let vector = |list: u32| {
-            let list = list as usize;
-            (scales[list], &values[list * stride..][..stride])
-        };
-        let mut sum = vec![0.0; stride];
-        for places in self.places.chunk_by(|a, b| a.0 == b.0) {
-            sum.fill(0.0);
-            for &(_, list) in places {
-                let (scale, values) = vector(list);
-                for (sum, value) in sum.iter_mut().zip(values) {
-                    *sum += scale * value;
-                }
-            }
-            visit(places[0].0, &sum);
-        }
     }
 }
