@@ -281,3 +281,19 @@ fn labels_are_learned_in_another_scheme_and_written_in_their_own() {
     let refused = Encoder::build(&tags, template(), &options).unwrap_err();
     assert!(refused.to_string().starts_with("tags:1: expected O or a letter"), "{refused}");
 }
+
+#[test]
+fn pieces_of_a_sentence_hold_what_it_holds() {
+    let text = "a O\nb O\nc O\nd O\ne O\nf O\ng O\n";
+    let corpus = read_columns("corpus", text.as_bytes()).unwrap();
+    let template = Template::parse("template", "U:%x[0,0]\nU:%x[0,0]/%x[1,0]\nB\n").unwrap();
+    let (_, mut examples) = Encoder::build(&corpus, template, &Default::default()).unwrap();
+    let whole = examples.remove(0);
+    assert_eq!(whole.clone().into_pieces(7), [whole.clone()]);
+    let pieces = whole.clone().into_pieces(3);
+    assert_eq!(pieces.iter().map(Encoded::n_tokens).collect::<Vec<_>>(), [2, 2, 3]);
+    let tokens =
+        pieces.iter().flat_map(|piece| (0..piece.n_tokens()).map(|i| piece.attributes_of(i)));
+    assert!(tokens.eq((0..7).map(|token| whole.attributes_of(token))));
+    assert_eq!(pieces.iter().flat_map(|it| it.labels.clone()).collect::<Vec<_>>(), whole.labels);
+}

@@ -24,6 +24,7 @@ mod generate;
 mod import;
 mod info;
 mod interrupt;
+mod long_sentences;
 mod machine;
 mod measure;
 mod network;

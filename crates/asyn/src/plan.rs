@@ -29,6 +29,7 @@ use crate::choice::{
 use crate::failure::Failure;
 use crate::forecast::Forecast;
 use crate::format::{format_of, options_of};
+use crate::long_sentences::cut_long;
 use crate::network::{NetworkSettings, input_len};
 use crate::progress::Talk;
 use crate::recording::{Events, Tape};
@@ -45,6 +46,7 @@ pub(crate) struct Data {
     pub(crate) examples: Examples,
     pub(crate) held_out: Option<Arc<HeldOut>>,
     pub(crate) forecast: Option<Forecast>,
+    pub(crate) n_sentences: usize,
     pub(crate) n_tokens: usize,
     pub(crate) read_time: Duration,
     pub(crate) encode_time: Duration,
@@ -118,7 +120,7 @@ impl Data {
             threads,
         };
         let (encoder, mut examples) = Encoder::build(&train, template, &options)?;
-        let n_tokens = train.n_tokens();
+        let (n_sentences, n_tokens) = (train.n_sentences(), train.n_tokens());
         let n_attributes: usize = examples.iter().map(|example| example.attributes.len()).sum();
         settings.fill_rate(n_attributes as f64 / n_tokens.max(1) as f64);
         let (encoder, before) = match before {
@@ -131,7 +133,10 @@ impl Data {
         };
         let mut vectors = None;
         let (model, examples) = match &mut settings.bilstm {
-            None => (SequenceModel::crf_of(&encoder)?, Examples::Attributes(examples)),
+            None => {
+                let examples = cut_long(examples, talk);
+                (SequenceModel::crf_of(&encoder)?, Examples::Attributes(examples))
+            }
             Some(network) => {
                 drop(examples);
                 let mut columns = TokenEncoder::new(&encoder, &train, network.characters.is_some());
@@ -172,7 +177,16 @@ impl Data {
         let tagger = tagger.with_pieces(pieces(settings));
         let encode_time = started.elapsed();
         let read_time = Duration::ZERO;
-        Ok(Self { tagger, examples, held_out, forecast, n_tokens, read_time, encode_time })
+        Ok(Self {
+            tagger,
+            examples,
+            held_out,
+            forecast,
+            n_sentences,
+            n_tokens,
+            read_time,
+            encode_time,
+        })
     }
 }
 

@@ -159,7 +159,7 @@ pub(crate) fn about(
     let training = format!(
         "{}: {} sentences, {} tokens",
         settings.train.display(),
-        data.examples.len(),
+        data.n_sentences,
         data.n_tokens
     );
     let facts = [

@@ -97,7 +97,7 @@ impl Watch {
         let encoder = data.tagger.encoder();
         let facts = DataFacts {
             train: settings.train.display().to_string(),
-            sentences: data.examples.len(),
+            sentences: data.n_sentences,
             tokens: data.n_tokens,
             attributes: encoder.n_attributes(),
             rich: encoder.n_rich(),

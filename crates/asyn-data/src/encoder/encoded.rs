@@ -48,6 +48,33 @@ impl Encoded {
         &self.attributes[self.offsets[token] as usize..self.offsets[token + 1] as usize]
     }
 
+    /// Cuts the sentence into as few pieces as have at most `longest` tokens each, of about the same
+    /// length, in order.
+    ///
+    /// Attributes that look at neighbours still look beyond the borders, since they were made before.
+    ///
+    /// # Panics
+    ///
+    /// If `longest` is 0.
+    #[must_use]
+    pub fn into_pieces(self, longest: usize) -> Vec<Self> {
+        let n = self.n_tokens();
+        let n_pieces = n.div_ceil(longest);
+        if n_pieces <= 1 {
+            return vec![self];
+        }
+        let piece = |i: usize| {
+            let (start, end) = (i * n / n_pieces, (i + 1) * n / n_pieces);
+            let first = self.offsets[start];
+            Self {
+                attributes: self.attributes[first as usize..self.offsets[end] as usize].to_vec(),
+                offsets: self.offsets[start..=end].iter().map(|offset| offset - first).collect(),
+                labels: self.labels.get(start..end).unwrap_or_default().to_vec(),
+            }
+        };
+        (0..n_pieces).map(piece).collect()
+    }
+
     /// Empties the sentence and keeps its memory.
     pub fn clear(&mut self) {
         self.attributes.clear();

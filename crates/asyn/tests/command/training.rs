@@ -399,3 +399,22 @@ fn labels_are_learned_in_another_scheme_than_that_of_the_files() {
     let failed = place.run("train crf -q tags --scheme iobes -m n");
     assert_fails(&failed, 65, "tags:1: expected O or a letter of a tag scheme");
 }
+
+#[test]
+fn a_sentence_of_a_thousand_tokens_does_not_spoil_a_crf() {
+    let place = Place::with_corpus(200);
+    let f1 = |flags: &str| {
+        let train = format!("train crf {flags} -m m --strategy serial --passes 1 -d dev.txt -v");
+        let said = errors(&place.run(&train));
+        let (_, after) = said.split_once("dev F1 ").expect("it is scored");
+        (after[..5].parse::<f64>().expect("a number"), said)
+    };
+    place.write("dev.txt", asyn::data::planted::chunking(200, 8).text());
+    let (usual, _) = f1("train.txt");
+    let long = asyn::data::planted::chunking(50, 9).text().replace("\n\n", "\n");
+    place.write("long.txt", format!("{long}\n{}", place.text("train.txt")));
+    let (with_long, said) = f1("long.txt");
+    assert!(said.contains("1 of the sentences have more than 100 tokens"), "{said}");
+    assert!(said.contains("long.txt: 201 sentences"), "{said}");
+    assert!(with_long > usual - 2.0, "{with_long} where {usual} is usual");
+}
