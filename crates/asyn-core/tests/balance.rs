@@ -24,12 +24,15 @@ const ALL_BLOCKS: Instruments = Instruments {
 };
 
 /// The clicks of a run; Miri takes a second for one.
-const N: usize = if cfg!(miri) { 12 } else { 2000 };
+const N: usize = if cfg!(miri) { 4 } else { 2000 };
 
-/// Trains on [`N`] clicks in three segments and returns the mass of each of two passes.
+/// The examples of workers that contend for the same rows.
+const CONTENDED: u16 = if cfg!(miri) { 16 } else { 600 };
+
+/// Trains on [`N`] clicks, in segments, and returns the mass of each of two passes.
 fn masses<S: Strategy, U: Update>(builder: TrainerBuilder<S, U>) -> Vec<Mass> {
     let (model, clicks) = (Logistic::new(40), separable_clicks(N, 40, 1));
-    let builder = builder.passes(2).segment_len(N * 7 / 20).instruments(ALL_BLOCKS);
+    let builder = builder.passes(2).segment_len(N / 3 + 1).instruments(ALL_BLOCKS);
     let trainer = builder.build().unwrap();
     let outcome = trainer.fit(&model, &clicks, &mut model.initial_weights(1), &mut ()).unwrap();
     outcome.passes.iter().map(|pass| pass.races.as_ref().expect("it is on").mass).collect()
@@ -99,7 +102,7 @@ const FINE: CostModel = CostModel { load: 1.0, store: 1.0, miss: 60.0, compute: 
 /// increments that the weights lack, and the stores that the simulator saw lost.
 fn contend(strategy: impl Strategy, cost: CostModel, write: Write) -> (Mass, f64, u64) {
     let plane = Plane::new(4);
-    let examples = vec![Slope { rows: vec![0, 1, 2, 3], slope: 1.0 }; 600];
+    let examples = vec![Slope { rows: vec![0, 1, 2, 3], slope: 1.0 }; usize::from(CONTENDED)];
     let simulated = Simulated::new(strategy, cost).unwrap();
     let schedule = Schedule::Constant { rate: 1.0 / 64.0 };
     let sgd = Sgd { schedule, l2: 0.0, ..Sgd::default() };
@@ -109,7 +112,7 @@ fn contend(strategy: impl Strategy, cost: CostModel, write: Write) -> (Mass, f64
     let outcome = trainer.fit(&plane, &examples, &mut weights, &mut ()).unwrap();
     let mass = outcome.passes[0].races.as_ref().expect("it is on").mass;
     let there: f64 = plane.weights(&weights).iter().map(|&w| f64::from(-w)).sum();
-    let meant = 600.0 * 4.0 / 64.0;
+    let meant = f64::from(CONTENDED) * 4.0 / 64.0;
     (mass, meant - there, simulated.report().lost_stores)
 }
 
@@ -118,7 +121,7 @@ fn the_mass_that_the_simulator_loses_is_found() {
     let (mass, lacking, lost_stores) = contend(AsynGrad, FINE, Write::Racy);
     assert!(lost_stores > 0 && lacking > 0.0);
     // Multiples of 1/64 are exact, so what was meant is known, and the loss as well.
-    assert_eq!(mass.written, 600.0 * 4.0 / 64.0);
+    assert_eq!(mass.written, f64::from(CONTENDED) * 4.0 / 64.0);
     assert!((mass.lost - lacking).abs() <= mass.tolerance, "{mass:?}, {lacking} lacking");
     assert!((mass.lost_share() - lacking / mass.written).abs() < 1e-3);
 

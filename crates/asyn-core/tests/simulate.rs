@@ -82,8 +82,11 @@ const FINE: CostModel = CostModel { grain: 0.0, ..COSTS };
 const COSTS: CostModel =
     CostModel { load: 1.0, store: 1.0, miss: 60.0, compute: 3.0, grain: 500.0 };
 
+/// The clicks of a pass.
+const N: u16 = if cfg!(miri) { 15 } else { 300 };
+
 fn train(strategy: impl Strategy, threads: usize) -> Vec<Real> {
-    let clicks = separable_clicks(300, 40, 1);
+    let clicks = separable_clicks(usize::from(N), 40, 1);
     let model = Logistic::new(40);
     let mut weights = model.initial_weights(1);
     let trainer = Trainer::builder().strategy(strategy).threads(threads).passes(3).seed(5);
@@ -97,7 +100,7 @@ fn one_worker_computes_what_serial_computes() {
     assert_eq!(train(&simulated, 1), train(Serial, 1));
     let report = simulated.report();
     assert_eq!((report.overwritten_steps, report.lost_stores, report.misses), (0, 0, 0));
-    assert_eq!(report.steps, 900);
+    assert_eq!(report.steps, 3 * u64::from(N));
     assert!(report.seconds > 0.0);
 }
 
@@ -116,6 +119,7 @@ fn the_same_settings_give_the_same_run() {
 /// `γ q < 2 sin(π / (2 (2T + 1)))` is the exact limit of gradient descent on a quadratic with
 /// delay T.
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn a_constant_delay_has_its_exact_limit_of_stability() {
     for delay in [0_u16, 1, 3, 9] {
         let workers = usize::from(delay) + 1;
@@ -131,6 +135,7 @@ fn a_constant_delay_has_its_exact_limit_of_stability() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "hundreds of steps")]
 fn additions_that_interleave_are_lost_and_counted() {
     let (weight, report) = descend(FINE, 2, 1.0, 0.01, 400);
     assert!(report.lost_stores > 0, "{report:?}");
@@ -143,6 +148,7 @@ fn additions_that_interleave_are_lost_and_counted() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn a_coarse_grain_hides_races() {
     let (_, fine) = descend(FINE, 4, 1.0, 0.01, 1000);
     let coarse = CostModel { grain: 1e6, ..FINE };
@@ -152,6 +158,7 @@ fn a_coarse_grain_hides_races() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of steps")]
 fn workers_without_contention_share_the_time() {
     let free = CostModel { miss: 0.0, load: 1.0, store: 1.0, compute: 1000.0, grain: 0.0 };
     let (_, one) = descend(free, 1, 0.0, 0.1, 4000);
