@@ -10,7 +10,11 @@
 //! has seen, while `asyn` gives every attribute a weight for every label; and
 //! attributes are made by Python there, which its users pay for too. The time
 //! of a pass is the program's own, so it leaves Python out.
+//!
+//! torch, whose installation takes some gigabytes, stands beside the Bi-LSTM where it is asked
+//! for by `--only lstm`.
 
+mod bilstm;
 mod table;
 mod task;
 
@@ -26,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::reproduce::host::Host;
 use crate::reproduce::program::{Program, Trained};
 use crate::workspace::{Workspace, output, run as run_command};
+use bilstm::Networks;
 use table::{ratios, values};
 use task::Task;
 
@@ -44,12 +49,23 @@ pub(crate) struct Args {
     /// Trains CRFsuite by L-BFGS too, its default; this takes minutes.
     #[arg(long)]
     lbfgs: bool,
-    /// Only this task.
-    #[arg(long, value_name = "chunking|segmentation")]
-    only: Option<String>,
+    /// Only this task [default: chunking and segmentation].
+    #[arg(long, value_enum)]
+    only: Option<Only>,
     /// The folder for the results [default: target/peers].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// The names of tasks on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Chunking by a CRF.
+    Chunking,
+    /// Chinese word segmentation by a CRF.
+    Segmentation,
+    /// Parts of speech by a Bi-LSTM, beside torch.
+    Lstm,
 }
 
 /// One row of the table.
@@ -109,6 +125,7 @@ struct AnsweredRun {
 struct Everything<'r> {
     host: &'r Host,
     tasks: Vec<Compared>,
+    networks: Option<Networks>,
 }
 
 /// The rows of one task.
@@ -125,11 +142,20 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let out = workspace.root().join(out);
     fs::create_dir_all(&out).map_err(Error::file("create", &out))?;
     let program = Program::build(workspace)?;
-    let (python, has_pkuseg) = install(workspace, &out)?;
     let n_cores = available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+    let python = environment(workspace, &out)?;
+    if args.only == Some(Only::Lstm) {
+        let has_torch = install(workspace, &python, bilstm::TORCH).is_ok();
+        let python = has_torch.then_some(python.as_path());
+        let bench = bilstm::Bench { workspace, program: &program, python, out: &out, n_cores };
+        let (networks, host) = bench.compare()?;
+        return write(&out, &host, Vec::new(), Some(networks));
+    }
+    install(workspace, &python, NEEDED)?;
+    let has_pkuseg = install(workspace, &python, WANTED).is_ok();
     let (mut compared, mut host) = (Vec::new(), None);
     let tasks = task::tasks(workspace, &program, &out)?;
-    for task in tasks.iter().filter(|task| args.only.as_ref().is_none_or(|it| it == task.name)) {
+    for task in tasks.iter().filter(|task| args.only.is_none_or(|only| only == task.only)) {
         let bench = Bench { workspace, program: &program, python: &python, out: &out, task };
         let mut rows = Vec::new();
         let mut threads = vec![1, n_cores];
@@ -149,28 +175,27 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         compared.push(Compared { data: task.about, target: task.target, rows });
     }
     match host {
-        Some(host) => write(&out, &host, compared),
+        Some(host) => write(&out, &host, compared, None),
         None => Ok(()),
     }
 }
 
-/// Installs the peers where they are missing, and returns the Python that has them, and whether
-/// pkuseg is among them.
-fn install(workspace: &Workspace, out: &Path) -> Result<(PathBuf, bool)> {
+/// Makes an environment where there is none, and returns its Python.
+fn environment(workspace: &Workspace, out: &Path) -> Result<PathBuf> {
     let environment = out.join("python");
     let python = environment.join("bin").join("python");
     if !python.exists() {
         run_command(workspace.command("python3").args(["-m", "venv"]).arg(&environment))?;
     }
-    let install = |package: &str| {
-        let mut pip = workspace.command(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
-        run_command(&mut pip)
-            .inspect_err(|_| eprintln!("{package} cannot be installed here: it is left out"))
-    };
-    install(NEEDED)?;
-    let has_pkuseg = install(WANTED).is_ok();
-    Ok((python, has_pkuseg))
+    Ok(python)
+}
+
+/// Installs a package where it is missing, and says so where that is not possible.
+fn install(workspace: &Workspace, python: &Path, package: &str) -> Result<()> {
+    let mut pip = workspace.command(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
+    run_command(&mut pip)
+        .inspect_err(|_| eprintln!("{package} cannot be installed here: it is left out"))
 }
 
 /// What is needed to train all programs for one task.
@@ -185,7 +210,8 @@ struct Bench<'b> {
 impl Bench<'_> {
     /// Trains `asyn` some times with more flags, and returns all runs.
     fn train(&self, threads: u32, flags: &[String], model: &Path) -> Result<Vec<Trained>> {
-        let mut arguments = vec!["--train".to_owned(), self.task.train.display().to_string()];
+        let train = self.task.train.display().to_string();
+        let mut arguments = vec!["crf".to_owned(), "--train".to_owned(), train];
         arguments.extend(self.task.flags.iter().map(|&flag| flag.to_owned()));
         arguments.extend(["--threads".to_owned(), threads.to_string()]);
         arguments.extend_from_slice(flags);
@@ -312,7 +338,7 @@ impl Bench<'_> {
     }
 }
 
-fn write(out: &Path, host: &Host, tasks: Vec<Compared>) -> Result<()> {
+fn write(out: &Path, host: &Host, tasks: Vec<Compared>, networks: Option<Networks>) -> Result<()> {
     let mut text = format!(
         "# asyn and its peers\n\nMachine: {}, {} cores, kernels {}.\nDate: {}.\nCommit: {}.\n\
          Command: `{}`.\n",
@@ -328,7 +354,12 @@ fn write(out: &Path, host: &Host, tasks: Vec<Compared>) -> Result<()> {
         println!("\n{data}\n\n{values}\n{ratios}");
         text += &format!("\nData: {data}.\n\n{}\n{}", values.markdown(), ratios.markdown());
     }
-    let everything = Everything { host, tasks };
+    if let Some(networks) = &networks {
+        let (about, table) = (networks.about, bilstm::table(networks));
+        println!("\n{about}\n\n{table}");
+        text += &format!("\nData: {about}.\n\n{}", table.markdown());
+    }
+    let everything = Everything { host, tasks, networks };
     let json = serde_json::to_string_pretty(&everything).expect("numbers and strings are JSON");
     for (name, text) in [("peers.md", text), ("peers.json", json)] {
         let path = out.join(name);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Only;
 use crate::error::Result;
 use crate::reproduce::program::Program;
 use crate::workspace::{DATA_VARIABLE, Workspace};
@@ -9,6 +10,7 @@ use crate::workspace::{DATA_VARIABLE, Workspace};
 /// A task with its files.
 #[derive(Debug)]
 pub(super) struct Task {
+    pub(super) only: Only,
     /// The name of the task, as the scripts know it.
     pub(super) name: &'static str,
     pub(super) about: &'static str,
@@ -30,6 +32,7 @@ pub(super) struct Task {
 /// Returns all tasks, or the first one on planted data where there are no corpora.
 pub(super) fn tasks(workspace: &Workspace, program: &Program<'_>, out: &Path) -> Result<Vec<Task>> {
     let mut chunking = Task {
+        only: Only::Chunking,
         name: "chunking",
         about: "CoNLL-2000, all types of chunks; the same 19 templates",
         train: out.join("planted-train.txt"),
@@ -52,6 +55,7 @@ pub(super) fn tasks(workspace: &Workspace, program: &Program<'_>, out: &Path) ->
     (chunking.train, chunking.test) = (corpus.join("train.txt.gz"), corpus.join("test.txt"));
     let corpus = data.join("sighan2005-msr-part");
     let segmentation = Task {
+        only: Only::Segmentation,
         name: "segmentation",
         about: "MSR, normalised, the last tenth of the training text and the whole test; \
                 CRFsuite with ten templates of characters, the others with their own features",

@@ -12,12 +12,10 @@
 //! Every tenth sentence is for the test, so that all kinds of text are in both parts.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use flate2::read::GzDecoder;
-
+use super::corpus;
 use crate::error::{Error, Result};
 
 /// The tags that remain, but for `X`.
@@ -28,10 +26,7 @@ const TEST: usize = 10;
 /// Writes the training part and the test as columns, word and tag, and returns where they are.
 pub(super) fn prepare(data: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
     let path = data.join("brown/brown.tagged.txt.gz");
-    let file = File::open(&path).map_err(Error::file("open", &path))?;
-    let mut text = String::new();
-    GzDecoder::new(file).read_to_string(&mut text).map_err(Error::file("read", &path))?;
-    let [train, test] = split(&text);
+    let [train, test] = split(&corpus::read(&path)?);
     let paths = [("brown-train.txt", train), ("brown-test.txt", test)].map(|(name, text)| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(Error::file("write", &path))?;

@@ -2,6 +2,7 @@
 //! tagged text, with the defaults of the command and all cores.
 
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use asyn_report::Table;
@@ -43,7 +44,9 @@ pub(super) fn measure(
     folder: &Path,
 ) -> Result<EndToEnd> {
     let model = folder.join("end-to-end.safetensors");
-    let mut arguments: Vec<String> = experiment.flags.iter().map(|&flag| flag.to_owned()).collect();
+    let flags = experiment.flags.iter();
+    let mut arguments: Vec<String> =
+        iter::once(&experiment.model.argument()).chain(flags).map(|&it| it.to_owned()).collect();
     arguments.extend(["--threads".to_owned(), threads.to_string()]);
     arguments.extend(["--train".to_owned(), experiment.train.display().to_string()]);
     let (mut seconds, mut clocks, mut memory) = (Vec::new(), Vec::new(), None);

@@ -11,15 +11,15 @@ use super::page::threads;
 use super::summary::{Arm, Summary};
 use super::{Results, Settings};
 
-/// The points of F1 below the lowest final score that the pictures show.
+/// The points below the lowest final score that the pictures show.
 const DEPTH: f64 = 1.5;
 
 /// Draws the score against the time of training, for the most threads.
 pub(super) fn score_by_time(results: &Results) -> Figure {
     let most = results.arms.iter().map(|arm| arm.threads).max().unwrap_or(1);
-    let (lowest, _) = range(results.summaries.iter().map(|row| row.f1));
+    let (lowest, _) = range(results.summaries.iter().map(|row| row.score));
     let x = Axis::new("time of training (s)").log();
-    let y = Axis::new("F1 on the test (%)").from(lowest - DEPTH);
+    let y = Axis::new("score on the test (%)").from(lowest - DEPTH);
     let mut caption = format!(
         "Means over seeds after each pass, with the range over seeds as a band; {} where there is \
          a choice. Solid: tuned settings; dashed: plain ones. The time axis is logarithmic.",
@@ -34,8 +34,8 @@ pub(super) fn score_by_time(results: &Results) -> Figure {
             figure = figure.series(series(&arm.contender, points(arm)));
         }
     }
-    if let Some((name, _, f1)) = results.experiment.theirs.first() {
-        figure = figure.mark(Mark::new(*f1, format!("{f1} {name}")));
+    if let Some(theirs) = results.experiment.theirs.first() {
+        figure = figure.mark(Mark::new(theirs.score, format!("{} {}", theirs.score, theirs.name)));
     }
     figure
 }

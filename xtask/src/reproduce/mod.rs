@@ -21,9 +21,8 @@ use asyn_report::Run;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use self::contender::CONTENDERS;
 use self::end_to_end::EndToEnd;
-use self::experiment::{Experiment, Name};
+use self::experiment::{Experiment, Model, Name};
 use self::host::Host;
 use self::panels::Panels;
 use self::program::Program;
@@ -33,6 +32,7 @@ use crate::workspace::{DATA_VARIABLE, Workspace};
 
 mod brown;
 mod contender;
+pub(crate) mod corpus;
 mod end_to_end;
 mod experiment;
 mod figures;
@@ -43,9 +43,6 @@ mod panels;
 pub(crate) mod program;
 mod summary;
 mod theory;
-
-/// The passes of every run.
-const PASSES: u32 = 10;
 
 /// What `cargo xtask reproduce` was asked to do.
 #[derive(Debug, clap::Args)]
@@ -70,7 +67,6 @@ pub(crate) struct Args {
 /// How much is run.
 #[derive(Debug, Clone, Serialize)]
 struct Settings {
-    passes: u32,
     n_seeds: u32,
     threads: Vec<u32>,
     n_cores: u32,
@@ -123,7 +119,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         }
     }
     let chosen = all.iter().find(|results| results.experiment.name == Name::CrfChunk);
-    let end_to_end = match chosen.or(all.first()) {
+    let is_crf = |results: &&Results| results.experiment.model == Model::Crf;
+    let end_to_end = match chosen.or(all.iter().find(is_crf)) {
         Some(results) => {
             let most = settings.threads.iter().copied().max().unwrap_or(1);
             Some(end_to_end::measure(&program, &results.experiment, most, &runs)?)
@@ -148,7 +145,7 @@ fn settings(args: &Args) -> Settings {
     threads.sort_unstable();
     threads.dedup();
     let n_seeds = args.seeds.unwrap_or(if args.quick { 3 } else { 5 });
-    Settings { passes: PASSES, n_seeds, threads, n_cores, has_panels: !args.quick }
+    Settings { n_seeds, threads, n_cores, has_panels: !args.quick }
 }
 
 /// Returns the command line that asks for the same.
@@ -183,28 +180,27 @@ fn reproduce(
     settings: &Settings,
     folder: &Path,
 ) -> Result<Results> {
-    let contenders = CONTENDERS.iter().flat_map(|&contender| {
-        let threads = contender.threads(&settings.threads).into_iter();
-        threads.map(move |threads| Arm { contender, threads, runs: Vec::new() })
-    });
-    let mut arms: Vec<Arm> = contenders.collect();
-    eprintln!("{}: {} runs", experiment.title, arms.len() * settings.n_seeds as usize);
+    let contenders = experiment.contenders(&settings.threads).into_iter();
+    let mut arms: Vec<Arm> = contenders
+        .map(|(contender, threads)| Arm { contender, threads, runs: Vec::new() })
+        .collect();
     for seed in 1..=settings.n_seeds {
-        for arm in &mut arms {
+        eprintln!("{}: seed {seed} of {}", experiment.title, settings.n_seeds);
+        for arm in arms.iter_mut().filter(|arm| seed <= arm.contender.most_seeds) {
             let mut arguments = experiment.files(&experiment.train);
             arguments.extend(experiment.flags.iter().map(|&flag| flag.to_owned()));
-            arguments.extend(arm.contender.flags());
+            arguments.extend(arm.contender.arguments());
             for (flag, value) in
-                [("--threads", arm.threads), ("--passes", settings.passes), ("--seed", seed)]
+                [("--threads", arm.threads), ("--passes", experiment.passes), ("--seed", seed)]
             {
                 arguments.extend([flag.to_owned(), value.to_string()]);
             }
             let name = format!("{} {} threads seed {seed}", arm.contender.name, arm.threads);
             let run = run_one(program, &arguments, folder, experiment.name, &name)?;
-            let (Some(f1), Some(speed)) = (run.last_score(), run.tokens_per_second()) else {
+            let (Some(score), Some(speed)) = (run.last_score(), run.tokens_per_second()) else {
                 return Err(Error::Incomplete { name, lacks: "score" });
             };
-            eprintln!("  {name}: F1 {f1:.2}, {:.2} million tokens/s", speed / 1e6);
+            eprintln!("  {name}: {score:.2} %, {:.1} thousand tokens/s", speed / 1e3);
             arm.runs.push(run);
         }
     }
@@ -216,7 +212,8 @@ fn reproduce(
     Ok(Results { target, summaries: summary::summarise(&arms, target), experiment, arms, panels })
 }
 
-/// Trains with `arguments` and keeps the events in `folder` under the name of the run.
+/// Trains with `arguments` and keeps the events in `folder` under the name of the run, which no
+/// other one has.
 fn run_one(
     program: &Program<'_>,
     arguments: &[String],
@@ -224,17 +221,15 @@ fn run_one(
     experiment: Name,
     name: &str,
 ) -> Result<Run> {
-    let model = folder.join("model.safetensors");
+    let model = folder.join(file_name(&shown(experiment), name));
     let run = program.train(arguments, &model)?.run;
-    let events = model.with_extension("jsonl");
-    let kept = folder.join(file_name(&shown(experiment), name));
-    fs::rename(&events, &kept).map_err(Error::file("rename", &events))?;
+    fs::remove_file(&model).map_err(Error::file("remove", &model))?;
     Ok(run)
 }
 
 fn file_name(experiment: &str, run: &str) -> String {
     let plain = run.to_lowercase().replace(", ", "-").replace(' ', "-");
-    format!("{experiment}-{plain}.jsonl")
+    format!("{experiment}-{plain}.safetensors")
 }
 
 fn print(all: &[Results], end_to_end: Option<&EndToEnd>) {

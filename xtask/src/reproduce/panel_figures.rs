@@ -7,8 +7,9 @@ use asyn_report::statistics::median;
 use asyn_report::{Axis, ErrorQuantiles, Figure, Pass, Point, Races, Run, Series};
 
 use super::Results;
+use super::experiment::Model;
 use super::figures::{points_by, range};
-use super::panels::{N_SAMPLE, Panels, Watched};
+use super::panels::{Panels, Watched, sample_size};
 use super::summary::Arm;
 use super::theory::Moment;
 
@@ -21,7 +22,7 @@ const N_LEAST: f64 = 10.0;
 const ERROR: &str = "The error is the distance of the two gradients relative to the one on the \
                      copy; p50, p90 and p99 are quantiles. Where fewer than ten gradients differ, \
                      nothing is drawn. The axis is logarithmic.";
-/// The points of F1 below the lowest final score that the picture of scores shows.
+/// The points below the lowest final score that the picture of scores shows.
 const DEPTH: f64 = 2.0;
 
 /// The quantiles of errors that are drawn.
@@ -31,21 +32,24 @@ const QUANTILES: [(&str, Quantile); 3] =
 
 /// Draws all of them, in the order of the page; real threads are shown up to `n_cores`.
 pub(super) fn all(results: &Results, panels: &Panels, n_cores: u32) -> Vec<Figure> {
-    vec![
+    let mut figures = vec![
         error_rates(panels),
         scores(results, panels, n_cores),
         speed_up(results, panels, n_cores),
         error_magnitude(panels),
         cosine(panels),
         reads(panels),
-        edges(panels),
         staleness(panels),
         errors_by_pass(panels),
-        tau(panels),
-    ]
+    ];
+    match results.experiment.model {
+        Model::Crf => figures.extend([edges(panels), tau(panels)]),
+        Model::BiLstm => figures.push(moments(panels)),
+    }
+    figures
 }
 
-/// The first row of the source's Figure 2.
+/// The first row of the source's Figures 2 and 3.
 fn error_rates(panels: &Panels) -> Figure {
     let y = Axis::new("share of steps (%)").from(0.0).to(102.0);
     let figure = Figure::lines("Gradient error rate by workers", workers_axis(panels), y);
@@ -62,7 +66,7 @@ fn error_rates(panels: &Panels) -> Figure {
     let figure =
         draw(figure, "gradient differs", 2, runs, |pass| Some(100.0 * seen(pass)?.wrong_rate));
     figure.caption(format!(
-        "After the first row of the source's Figure 2: the share of AsynGrad's steps that races \
+        "After the first row of the source's Figures 2 and 3: the share of AsynGrad's steps that races \
          reach, in the first pass. Overwritten: of a sample of steps, those that read a row \
          which another worker wrote before the gradient was there. Line overwritten: the same for \
          cache lines and all steps, as the simulator counts it. \
@@ -73,7 +77,7 @@ fn error_rates(panels: &Panels) -> Figure {
     ))
 }
 
-/// The second row of the source's Figure 2.
+/// The second row of the source's Figures 2 and 3.
 fn scores(results: &Results, panels: &Panels, n_cores: u32) -> Figure {
     let of = |name: &str| {
         let arms = results.arms.iter().filter(|arm| arm.contender.name == name);
@@ -85,7 +89,7 @@ fn scores(results: &Results, panels: &Panels, n_cores: u32) -> Figure {
 
     let finals = real.iter().flat_map(|arm| arm.each(Run::last_score));
     let finals = finals.chain(simulated.and_then(|watched| watched.run.last_score()));
-    let y = Axis::new("F1 on the test (%)").from(range(finals).0 - DEPTH);
+    let y = Axis::new("score on the test (%)").from(range(finals).0 - DEPTH);
     let mut figure = Figure::lines("Score by pass", pass_axis(panels), y);
     for arm in real {
         let name = match arm.threads {
@@ -101,28 +105,26 @@ fn scores(results: &Results, panels: &Panels, n_cores: u32) -> Figure {
             with_line(figure, format!("AsynGrad, {} simulated", most.workers), 2, true, points);
     }
     figure.caption(format!(
-        "After the second row of the source's Figure 2: whether training without a lock learns \
+        "After the second row of the source's Figures 2 and 3: whether training without a lock learns \
          as much from a pass as serial training. Plain settings. Measured lines are means over \
          seeds, with the range over seeds as a band; the simulated line is one seed. {KINDS}"
     ))
 }
 
-/// The third row of the source's Figure 2.
+/// The third row of the source's Figures 2 and 3.
 fn speed_up(results: &Results, panels: &Panels, n_cores: u32) -> Figure {
-    let y = Axis::new("tokens/s, times those of one AsynGrad worker").from(0.0);
+    let y = Axis::new("tokens/s, times those of serial training").from(0.0);
     let mut figure = Figure::lines("Speed-up by workers", workers_axis(panels), y);
     let arms = |name: &'static str| {
         let arms = results.arms.iter().filter(move |arm| arm.contender.name == name);
         arms.filter(|arm| arm.threads <= n_cores)
     };
     let speeds = |arm: &Arm| arm.each(Run::tokens_per_second);
-    let racer = panels.speeds.first();
-    let one_real = racer.and_then(|(racer, _)| arms(racer.name).find(|arm| arm.threads == 1));
-    let one_real = one_real.and_then(|arm| median(&speeds(arm)));
-    let one_simulated = racer.and_then(|(_, runs)| runs.first()).and_then(first_speed);
+    let serial = arms("serial").next().and_then(|arm| median(&speeds(arm)));
+    let one_simulated = panels.speeds.first().and_then(|(_, runs)| first_speed(runs.first()?));
     for (contender, runs) in &panels.speeds {
         let real = arms(contender.name).filter_map(|arm| {
-            let (one, speeds) = (one_real?, speeds(arm));
+            let (one, speeds) = (serial?, speeds(arm));
             let (low, high) = range(speeds.iter().copied());
             let point = Point::new(f64::from(arm.threads), median(&speeds)? / one);
             Some(point.with_band(low / one, high / one))
@@ -137,10 +139,11 @@ fn speed_up(results: &Results, panels: &Panels, n_cores: u32) -> Figure {
         figure = with_line(figure, name, contender.colour, true, simulated.collect());
     }
     figure.caption(format!(
-        "After the third row of the source's Figure 2: round-robin workers write in turn, locked \
+        "After the third row of the source's Figures 2 and 3: round-robin workers write in turn, locked \
          ones in any order. Plain settings. Real speeds are medians over passes and seeds, with \
-         the range over seeds as a band, over AsynGrad on one real thread. Simulated ones are \
-         those of the first pass on the virtual clock, over one simulated worker; they are \
+         the range over seeds as a band. Simulated ones are \
+         those of the first pass on the virtual clock, over one simulated worker of AsynGrad, \
+         which is serial training; they are \
          predictions by costs that were fitted to one and two threads. {KINDS}"
     ))
 }
@@ -182,12 +185,30 @@ fn reads(panels: &Panels) -> Figure {
 fn edges(panels: &Panels) -> Figure {
     let y = Axis::new("relative error of the gradient").log();
     let figure = Figure::lines("Sparse against dense edges", workers_axis(panels), y);
-    let figure = quantiles(figure, "plain", 0, &panels.plain_edges);
-    quantiles(figure, "rich", 2, &panels.rich_edges).caption(format!(
+    let others = panels.others.iter().zip([0, 2]);
+    let figure =
+        others.fold(figure, |figure, ((name, runs), colour)| quantiles(figure, name, colour, runs));
+    let n_sample = sample_size(Model::Crf);
+    figure.caption(format!(
         "A CRF with plain transitions beside a dense-CRF, whose frequent attributes have weights \
          for pairs of labels too, which makes a step longer and its gradient denser. Of gradients \
-         that differ, in AsynGrad's first pass over {N_SAMPLE} sentences. {PROBES} {ERROR} \
+         that differ, in AsynGrad's first pass over {n_sample} sentences. {PROBES} {ERROR} \
          {KINDS}"
+    ))
+}
+
+/// What the source leaves open: whose the moments of Adam are.
+fn moments(panels: &Panels) -> Figure {
+    let y = Axis::new("score on the test (%)");
+    let figure = Figure::lines("Whose the moments of Adam are", workers_axis(panels), y);
+    let others = panels.others.iter().zip(0..);
+    let figure = others.fold(figure, |figure, ((name, runs), colour)| {
+        draw(figure, name, colour, runs, |pass| Some(pass.dev?.f1))
+    });
+    figure.caption(format!(
+        "The score after AsynGrad's first pass. Shared: all workers change the same means of \
+         gradients and squares; private: each worker has its own, which see only its \
+         gradients; mixed: the squares are shared. {KINDS}"
     ))
 }
 
@@ -266,12 +287,13 @@ fn tau(panels: &Panels) -> Figure {
             figure = with_line(figure, name, colour, followed.is_simulated, points(value));
         }
     }
+    let n_sample = sample_size(Model::Crf);
     figure.caption(format!(
         "τ is the mean of (g − s)ᵀ(w − w*) over probed steps: how far the errors of gradients \
          push away from the optimum. Theorem 1 asks for τ of at most c ε / 2q, and a tighter \
          bound for c ε / q, where ε is the distance from the optimal objective that the pass has \
          reached and c and q are the extremes of the run so far. AsynGrad by SGD on \
-         {N_SAMPLE} sentences with plain edges and the template chunking, or word where there are \
+         {n_sample} sentences with plain edges and the template chunking, or word where there are \
          two columns, whose optimum L-BFGS has found. {PROBES} A value \
          of 0 or less, which pushes towards the optimum, is not drawn; the upper end of the \
          bootstrap interval of the mean is. {KINDS}"
@@ -395,9 +417,9 @@ mod tests {
     }
 
     fn panels(in_place: Vec<Watched>) -> Panels {
-        let [snapshot, plain_edges, rich_edges] = [const { Vec::new() }; 3];
+        let (snapshot, others) = (Vec::new(), Vec::new());
         let (speeds, theory) = (Vec::new(), Vec::new());
-        Panels { in_place, snapshot, plain_edges, rich_edges, speeds, theory }
+        Panels { in_place, snapshot, others, speeds, theory }
     }
 
     #[test]

@@ -5,56 +5,71 @@
 //! threads run as far as there are cores. Simulated workers are run from the start on, so
 //! that the two stand beside each other where both exist.
 //!
-//! | Runs              | Real threads         | Simulated workers                          |
+//! | Runs of a CRF     | Real threads         | Simulated workers                          |
 //! | ----------------- | -------------------- | ------------------------------------------ |
 //! | in place          | all passes           | 1 to 10, one pass; with 10 all passes      |
 //! | snapshot          | one pass             | 2, 4, 6, 8, 10, one pass                   |
 //! | plain, rich edges | one pass of a sample | 2, 4, 6, 8, 10, one pass of a sample       |
 //! | speeds            | those of the arms    | 1 to 10, one pass without instruments      |
 //! | theory            | all passes, a sample | 10, all passes of a sample                 |
+//!
+//! | Runs of a Bi-LSTM, all on a sample | Real threads        | Simulated workers                            |
+//! | ---------------------------------- | ------------------- | -------------------------------------------- |
+//! | in place                           | all passes          | 1, 2, 4, 6, 8, one pass; with 10 all passes  |
+//! | snapshot                           | one pass            | 2, 6, 10, one pass                           |
+//! | mixed, private moments             | one pass            | 2, 6, 10, one pass; shared ones are in place |
+//! | speeds                             | those of the arms   | 1, 2, 4, 6, 8, 10; AsynGrad's are in place   |
+//!
+//! What else runs does not change a simulation, so as many of them as there are cores run at once.
 
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use asyn_report::Run;
-use flate2::read::GzDecoder;
 use serde::Serialize;
 
-use super::contender::{CONTENDERS, Contender};
-use super::experiment::Experiment;
+use super::contender::{Contender, contenders};
+use super::corpus;
+use super::experiment::{Experiment, Model};
 use super::program::Program;
 use super::theory::{self, Followed};
 use super::{Settings, run_one};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// The numbers of simulated workers where each of them counts; the source has as many threads.
-const EACH: [u32; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
-/// Those where two ways are compared. One worker has no races.
-const SOME: [u32; 5] = [2, 4, 6, 8, 10];
-/// The sentences of a sample: with all types of chunks and with rich edges, a simulated pass
-/// over all sentences takes a minute.
-pub(super) const N_SAMPLE: usize = 2000;
+/// The numbers of simulated workers where all count, and those where two ways are compared. The
+/// source has as many threads; one worker has no races.
+const OF_CRF: [&[u32]; 2] = [&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], &[2, 4, 6, 8, 10]];
+const OF_BILSTM: [&[u32]; 2] = [&[1, 2, 4, 6, 8, 10], &[2, 6, 10]];
 
 /// The contenders whose simulated speeds are compared.
 const RACERS: [&str; 3] = [ASYNGRAD, "round-robin", "locked"];
 const ASYNGRAD: &str = "AsynGrad";
 
+/// The simulated costs of a Bi-LSTM of 170 to 280 units, in nanoseconds, where one worker takes as
+/// long as serial training and two are 1.86 times as fast (AMD EPYC of family 26, 25 November
+/// 2026). A gradient in place loads the weights of the recurrence at each token, one on a copy
+/// once a sentence: a thirtieth of the loads for the same computation.
+const IN_PLACE: &str = "load=0.25,compute=0.4,miss=0.3,grain=20000";
+const COPIED: &str = "load=0.25,compute=19,miss=0.3,grain=20000";
+
 const RICH: &str = "--rich-edges";
 const INSTRUMENTS: [&str; 2] = ["--instruments", "full"];
+/// Whose the moments of Adam are if not of all, with the flags that ask for it.
+const MOMENTS: [(&str, [&str; 2]); 2] =
+    [("mixed", ["--moments", "mixed"]), ("private", ["--moments", "private"])];
 
 /// All runs behind the panels of one experiment.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Panels {
     pub(super) in_place: Vec<Watched>,
     pub(super) snapshot: Vec<Watched>,
-    /// Weights for pairs of labels that no attribute looks at, on a sample.
-    pub(super) plain_edges: Vec<Watched>,
-    /// Frequent attributes look at pairs of labels too, on the same sample.
-    pub(super) rich_edges: Vec<Watched>,
+    /// What only one of the models has, by name: of a CRF, no attributes that look at pairs of
+    /// labels, and frequent ones that do; of a Bi-LSTM, whose the moments of Adam are.
+    pub(super) others: Vec<(&'static str, Vec<Watched>)>,
     /// Simulated runs of each contender that is compared.
     pub(super) speeds: Vec<(Contender, Vec<Watched>)>,
-    /// AsynGrad by SGD on the same sample with plain edges, whose optimum is known.
+    /// AsynGrad by SGD on a sample with plain edges, whose optimum is known; of a CRF alone.
     pub(super) theory: Vec<Followed>,
 }
 
@@ -72,6 +87,8 @@ struct Way<'a> {
     contender: Contender,
     train: &'a Path,
     flags: Vec<&'static str>,
+    /// What things cost where workers are simulated, if not what they cost by default.
+    cost: Option<&'static str>,
 }
 
 /// What all runs have in common.
@@ -81,6 +98,22 @@ struct Watch<'a> {
     folder: &'a Path,
     /// The numbers of real threads.
     threads: Vec<u32>,
+    n_cores: u32,
+    /// The numbers of simulated workers, where all count and where ways are compared.
+    all: &'static [u32],
+    some: &'static [u32],
+}
+
+/// Returns how many sentences a sample of a model has.
+///
+/// A simulated pass over all sentences takes a minute with all types of chunks and with rich
+/// edges, and many with a Bi-LSTM. Of ten workers that share 240 sentences each is probed once or
+/// twice.
+pub(super) fn sample_size(model: Model) -> usize {
+    match model {
+        Model::Crf => 2000,
+        Model::BiLstm => 240,
+    }
 }
 
 /// Makes the runs of `experiment`.
@@ -92,50 +125,116 @@ pub(super) fn watch(
 ) -> Result<Panels> {
     eprintln!("{}: races, on real threads and simulated", experiment.title);
     let threads = settings.threads.iter().copied().filter(|&n| n <= settings.n_cores).collect();
-    let watch = Watch { program, experiment, folder, threads };
-    let asyngrad = |name, train, flags: &[&'static str]| Way {
-        name,
-        contender: contender(ASYNGRAD),
-        train,
-        flags: flags.iter().copied().chain(INSTRUMENTS).collect(),
+    let [all, some] = match experiment.model {
+        Model::Crf => OF_CRF,
+        Model::BiLstm => OF_BILSTM,
     };
-
-    let way = asyngrad("in-place", &experiment.train, experiment.flags);
-    let [fewer @ .., most] = EACH;
-    let mut in_place = watch.real(&way, settings.passes)?;
-    in_place.extend(watch.simulated(&way, &fewer, 1)?);
-    in_place.extend(watch.simulated(&way, &[most], settings.passes)?);
-
-    let copied = [experiment.flags, &["--read", "snapshot"]].concat();
-    let snapshot = watch.both(&asyngrad("snapshot", &experiment.train, &copied))?;
-
-    let sample = sample(&experiment.train, folder)?;
-    let mut flags = experiment.flags.to_vec();
-    flags.retain(|&flag| flag != RICH);
-    let plain_edges = watch.both(&asyngrad("plain-edges", &sample, &flags))?;
-    flags.push(RICH);
-    let rich_edges = watch.both(&asyngrad("rich-edges", &sample, &flags))?;
-
-    let speeds = RACERS.map(contender).map(|contender| {
-        let flags = experiment.flags.to_vec();
-        let way = Way { name: "speed", contender, train: &experiment.train, flags };
-        Ok((contender, watch.simulated(&way, &EACH, 1)?))
-    });
-    let speeds = speeds.into_iter().collect::<Result<_>>()?;
-    let example = program.example("theory")?;
-    let most_threads = watch.threads.iter().copied().max().unwrap_or(1);
-    let followed = [(most_threads, false), (most, true)];
-    let followed =
-        followed.map(|workers| theory::follow(&example, &sample, folder, workers, settings.passes));
-    let theory = followed.into_iter().collect::<Result<_>>()?;
-    Ok(Panels { in_place, snapshot, plain_edges, rich_edges, speeds, theory })
+    let watch =
+        Watch { program, experiment, folder, threads, n_cores: settings.n_cores, all, some };
+    let sample = corpus::sample(&experiment.train, sample_size(experiment.model), folder)?;
+    match experiment.model {
+        Model::Crf => watch.crf(&sample),
+        Model::BiLstm => watch.bilstm(&sample),
+    }
 }
 
 impl Watch<'_> {
+    fn crf(&self, sample: &Path) -> Result<Panels> {
+        let Experiment { train, flags, passes, .. } = self.experiment;
+        let in_place = self.in_place(train)?;
+        let snapshot = self.snapshot(train)?;
+        let mut flags = flags.to_vec();
+        flags.retain(|&flag| flag != RICH);
+        let plain = self.both(&self.asyngrad("plain-edges", sample, &flags))?;
+        flags.push(RICH);
+        let rich = self.both(&self.asyngrad("rich-edges", sample, &flags))?;
+        let speeds = self.speeds(train)?;
+
+        let example = self.program.example("theory")?;
+        let most_threads = self.threads.iter().copied().max().unwrap_or(1);
+        let most = self.all.iter().copied().max().unwrap_or(1);
+        let followed = [(most_threads, false), (most, true)];
+        let followed =
+            followed.map(|workers| theory::follow(&example, sample, self.folder, workers, *passes));
+        let theory = followed.into_iter().collect::<Result<_>>()?;
+        let others = vec![("plain", plain), ("rich", rich)];
+        Ok(Panels { in_place, snapshot, others, speeds, theory })
+    }
+
+    fn bilstm(&self, sample: &Path) -> Result<Panels> {
+        let in_place = self.in_place(sample)?;
+        let snapshot = self.snapshot(sample)?;
+        let mut others = vec![("shared", in_place.clone())];
+        for (name, flags) in MOMENTS {
+            let flags = [self.experiment.flags, flags.as_slice()].concat();
+            others.push((name, self.both(&self.asyngrad(name, sample, &flags))?));
+        }
+        let mut speeds = self.speeds(sample)?;
+        for (contender, runs) in &mut speeds {
+            if contender.name == ASYNGRAD {
+                runs.extend(in_place.iter().filter(|watched| watched.is_simulated).cloned());
+            }
+        }
+        Ok(Panels { in_place, snapshot, others, speeds, theory: Vec::new() })
+    }
+
+    fn in_place(&self, train: &Path) -> Result<Vec<Watched>> {
+        let way = self.asyngrad("in-place", train, self.experiment.flags);
+        let mut in_place = self.real(&way, self.experiment.passes)?;
+        if let Some((most, fewer)) = self.all.split_last() {
+            in_place.extend(self.simulated(&way, fewer, 1)?);
+            in_place.extend(self.simulated(&way, &[*most], self.experiment.passes)?);
+        }
+        Ok(in_place)
+    }
+
+    fn snapshot(&self, train: &Path) -> Result<Vec<Watched>> {
+        let flags = [self.experiment.flags, &["--read", "snapshot"]].concat();
+        let mut way = self.asyngrad("snapshot", train, &flags);
+        way.cost = self.cost(true);
+        self.both(&way)
+    }
+
+    /// Runs each contender whose simulated speed is compared, but for an AsynGrad whose runs in
+    /// place tell its speed.
+    fn speeds(&self, train: &Path) -> Result<Vec<(Contender, Vec<Watched>)>> {
+        let racers = RACERS.iter().filter_map(|name| self.contender(name));
+        let speeds = racers.map(|contender| {
+            let flags = self.experiment.flags.to_vec();
+            let is_asyngrad = contender.name == ASYNGRAD;
+            let cost = self.cost(!is_asyngrad);
+            let way = Way { name: "speed", contender, train, flags, cost };
+            let is_known = is_asyngrad && self.experiment.model == Model::BiLstm;
+            let runs = if is_known { Vec::new() } else { self.simulated(&way, self.all, 1)? };
+            Ok((contender, runs))
+        });
+        speeds.collect()
+    }
+
+    /// Returns what things cost where a gradient is computed in place or on a copy.
+    fn cost(&self, is_copied: bool) -> Option<&'static str> {
+        match self.experiment.model {
+            Model::Crf => None,
+            Model::BiLstm => Some(if is_copied { COPIED } else { IN_PLACE }),
+        }
+    }
+
+    /// AsynGrad with these flags, watched.
+    fn asyngrad<'w>(&self, name: &'w str, train: &'w Path, flags: &[&'static str]) -> Way<'w> {
+        let contender = self.contender(ASYNGRAD).expect("it is among the contenders of each model");
+        let flags = flags.iter().copied().chain(INSTRUMENTS).collect();
+        Way { name, contender, train, flags, cost: self.cost(false) }
+    }
+
+    fn contender(&self, name: &str) -> Option<Contender> {
+        let mut contenders = contenders(self.experiment.model).iter().copied();
+        contenders.find(|contender| contender.name == name)
+    }
+
     /// Runs `way` on real threads and with some simulated workers, one pass each.
     fn both(&self, way: &Way<'_>) -> Result<Vec<Watched>> {
         let mut runs = self.real(way, 1)?;
-        runs.extend(self.simulated(way, &SOME, 1)?);
+        runs.extend(self.simulated(way, self.some, 1)?);
         Ok(runs)
     }
 
@@ -144,19 +243,38 @@ impl Watch<'_> {
     }
 
     fn simulated(&self, way: &Way<'_>, workers: &[u32], passes: u32) -> Result<Vec<Watched>> {
-        workers.iter().map(|&workers| self.run(way, workers, true, passes)).collect()
+        let next = AtomicUsize::new(0);
+        let run_some = || {
+            let mut done = Vec::new();
+            while let Some(&workers) = workers.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push(self.run(way, workers, true, passes));
+            }
+            done
+        };
+        let done: Result<Vec<Watched>> = thread::scope(|scope| {
+            let n_runners = (self.n_cores as usize).min(workers.len());
+            let runners: Vec<_> = (0..n_runners).map(|_| scope.spawn(run_some)).collect();
+            let joined = runners.into_iter().flat_map(|it| it.join().expect("no run panics"));
+            joined.collect()
+        });
+        let mut done = done?;
+        done.sort_by_key(|watched| watched.workers);
+        Ok(done)
     }
 
     fn run(&self, way: &Way<'_>, workers: u32, is_simulated: bool, passes: u32) -> Result<Watched> {
         let mut arguments = self.experiment.files(way.train);
         arguments.extend(way.flags.iter().map(|&flag| flag.to_owned()));
-        arguments.extend(way.contender.flags());
+        arguments.extend(way.contender.arguments());
         for (flag, value) in [("--threads", workers), ("--passes", passes), ("--seed", 1)] {
             arguments.extend([flag.to_owned(), value.to_string()]);
         }
         let mut kind = "threads";
         if is_simulated {
             arguments.push("--simulate".to_owned());
+            if let Some(cost) = way.cost {
+                arguments.extend(["--cost".to_owned(), cost.to_owned()]);
+            }
             kind = "simulated workers";
         }
         let name = format!("{}, {}, {workers} {kind}", way.contender.name, way.name);
@@ -166,46 +284,16 @@ impl Watch<'_> {
     }
 }
 
-fn contender(name: &str) -> Contender {
-    let mut contenders = CONTENDERS.iter().copied();
-    contenders.find(|contender| contender.name == name).expect("the names are those of contenders")
-}
-
-/// Writes the first sentences of `train`, which may be compressed, into a file of their own.
-fn sample(train: &Path, folder: &Path) -> Result<PathBuf> {
-    let file = File::open(train).map_err(Error::file("open", train))?;
-    let mut text = String::new();
-    let is_compressed = train.extension().is_some_and(|extension| extension == "gz");
-    let read = if is_compressed {
-        GzDecoder::new(file).read_to_string(&mut text)
-    } else {
-        { file }.read_to_string(&mut text)
-    };
-    read.map_err(Error::file("read", train))?;
-    let sentences = text.split("\n\n").filter(|sentence| !sentence.trim().is_empty());
-    let first: String =
-        sentences.take(N_SAMPLE).map(|sentence| format!("{}\n\n", sentence.trim())).collect();
-    let path = folder.join("sample.txt");
-    fs::write(&path, first).map_err(Error::file("write", &path))?;
-    Ok(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_is_the_first_sentences() {
-        let folder = tempfile::tempdir().unwrap();
-        let train = folder.path().join("train.txt");
-        fs::write(&train, "a B-NP\nb I-NP\n\n".repeat(N_SAMPLE + 7)).unwrap();
-        let sample = fs::read_to_string(sample(&train, folder.path()).unwrap()).unwrap();
-        assert_eq!(sample.matches("\n\n").count(), N_SAMPLE);
-        assert!(sample.starts_with("a B-NP\nb I-NP\n\na "));
-    }
-
-    #[test]
-    fn compared_strategies_are_contenders_at_plain_settings() {
-        assert!(RACERS.iter().all(|name| !contender(name).is_tuned));
+    fn compared_strategies_are_at_plain_settings() {
+        for model in [Model::Crf, Model::BiLstm] {
+            let racers = contenders(model).iter().filter(|it| RACERS.contains(&it.name));
+            assert!(racers.clone().all(|contender| !contender.is_tuned));
+            assert!(racers.clone().any(|contender| contender.name == ASYNGRAD));
+        }
     }
 }

@@ -64,12 +64,12 @@ impl<'w> Program<'w> {
         Ok(out.to_owned())
     }
 
-    /// Trains with `arguments`, which leave out `train crf` and where things
-    /// go: the model goes to `model`, the events to a file beside it.
+    /// Trains with `arguments`, the model first, which leave out `train` and where
+    /// things go: the model goes to `model`, the events to a file beside it.
     pub(crate) fn train(&self, arguments: &[String], model: &Path) -> Result<Trained> {
         let log = model.with_extension("jsonl");
         let mut command = self.command();
-        command.args(["--quiet", "train", "crf"]).args(arguments);
+        command.args(["--quiet", "train"]).args(arguments);
         command.arg("--model").arg(model).arg("--log").arg(&log);
         let start = Instant::now();
         // Errors go to the person who waits.

@@ -2,10 +2,11 @@
 //!
 //! | Quantity           | How it is summarised                                         |
 //! | ------------------ | ------------------------------------------------------------ |
-//! | F1                 | after the last pass; mean and standard deviation over seeds  |
+//! | score              | after the last pass; mean and standard deviation over seeds  |
 //! | tokens/s, s a pass | median pass of a run, then median over seeds                 |
 //! | time to a score    | first pass at which the mean over seeds reaches it           |
 //! | speed-up           | ratio of two of these tokens/s                               |
+//! | loss               | upper bound of the mean of what a score lies below the serial one of the same seed: one-sided, 95 %, by Student's t |
 
 use asyn_report::Run;
 use asyn_report::statistics::{mean, mean_curve, median, standard_deviation, time_to};
@@ -13,6 +14,12 @@ use serde::Serialize;
 
 use super::contender::Contender;
 use super::experiment::Target;
+
+/// Student's t that 95 % of the distribution lie below, for 1, 2, … degrees of freedom.
+const T: [f64; 20] = [
+    6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771,
+    1.761, 1.753, 1.746, 1.740, 1.734, 1.729, 1.725,
+];
 
 /// All runs of one contender with one number of threads.
 #[derive(Debug, Clone, Serialize)]
@@ -29,9 +36,13 @@ pub(super) struct Summary {
     pub(super) contender: Contender,
     pub(super) threads: u32,
     pub(super) n_seeds: usize,
-    pub(super) f1: f64,
+    /// In percent.
+    pub(super) score: f64,
     /// `None` for one seed.
-    pub(super) f1_deviation: Option<f64>,
+    pub(super) score_deviation: Option<f64>,
+    /// How many points the score lies at most below that of serial training at the same settings;
+    /// `None` for serial training and for one seed.
+    pub(super) most_loss: Option<f64>,
     pub(super) tokens_per_second: f64,
     pub(super) seconds_a_pass: f64,
     pub(super) seconds_to_target: Option<f64>,
@@ -73,25 +84,26 @@ pub(super) fn target(target: Target, arms: &[Arm]) -> Option<f64> {
 
 /// Summarises the arms of an experiment; an arm without a scored run is left out.
 pub(super) fn summarise(arms: &[Arm], target: Option<f64>) -> Vec<Summary> {
-    let speed_of = |arm: &Arm, strategy: &str| {
+    let like = |arm: &Arm, strategy: &str| {
         let same = |other: &&Arm| {
             other.contender.strategy == strategy
                 && other.contender.is_tuned == arm.contender.is_tuned
                 && (other.threads == arm.threads || strategy == "serial")
                 && other.contender != arm.contender
         };
-        arms.iter().find(same).and_then(Arm::speed)
+        arms.iter().find(same)
     };
     let summary = |arm: &Arm| {
         let scores = arm.each(Run::last_score);
         let speed = arm.speed()?;
-        let over = |strategy| speed_of(arm, strategy).map(|other| speed / other);
+        let over = |strategy| Some(speed / like(arm, strategy)?.speed()?);
         Some(Summary {
             contender: arm.contender,
             threads: arm.threads,
             n_seeds: scores.len(),
-            f1: mean(&scores)?,
-            f1_deviation: standard_deviation(&scores),
+            score: mean(&scores)?,
+            score_deviation: standard_deviation(&scores),
+            most_loss: like(arm, "serial").and_then(|serial| most_loss(serial, arm)),
             tokens_per_second: speed,
             seconds_a_pass: median(&arm.each(Run::seconds_a_pass))?,
             seconds_to_target: target.and_then(|target| time_to(target, &arm.curve())),
@@ -103,9 +115,26 @@ pub(super) fn summarise(arms: &[Arm], target: Option<f64>) -> Vec<Summary> {
     arms.iter().filter_map(summary).collect()
 }
 
+/// Returns the upper 95 % bound of the mean loss of `arm` against `serial`, seed by seed.
+fn most_loss(serial: &Arm, arm: &Arm) -> Option<f64> {
+    let losses: Vec<f64> = serial
+        .runs
+        .iter()
+        .zip(&arm.runs)
+        .filter_map(|(serial, run)| Some(serial.last_score()? - run.last_score()?))
+        .collect();
+    let deviation = standard_deviation(&losses)?;
+    // Beyond the table the last value is too large, so the bound holds all the more.
+    let t = T[(losses.len() - 2).min(T.len() - 1)];
+    #[allow(clippy::cast_precision_loss, reason = "there are few seeds")]
+    let n_seeds = losses.len() as f64;
+    Some(mean(&losses)? + t * deviation / n_seeds.sqrt())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::contender::CONTENDERS;
+    use super::super::contender::contenders;
+    use super::super::experiment::Model;
     use super::*;
 
     /// A run of two passes: the speeds are in tokens a second.
@@ -131,7 +160,8 @@ mod tests {
     }
 
     fn arms() -> Vec<Arm> {
-        let arm = |idx: usize, threads, runs| Arm { contender: CONTENDERS[idx], threads, runs };
+        let all = contenders(Model::Crf);
+        let arm = |idx: usize, threads, runs| Arm { contender: all[idx], threads, runs };
         vec![
             arm(0, 1, vec![run([100.0, 100.0], [90.0, 93.0]), run([100.0, 200.0], [91.0, 94.0])]),
             arm(1, 2, vec![run([80.0, 80.0], [90.0, 93.0])]),
@@ -142,11 +172,22 @@ mod tests {
     #[test]
     fn the_last_score_and_the_median_speed_count() {
         let rows = summarise(&arms(), None);
-        assert_eq!((rows[0].f1, rows[0].n_seeds), (93.5, 2));
-        assert_eq!(rows[0].f1_deviation, Some(0.5_f64.sqrt()));
+        assert_eq!((rows[0].score, rows[0].n_seeds), (93.5, 2));
+        assert_eq!(rows[0].score_deviation, Some(0.5_f64.sqrt()));
         // Medians of the passes are 100 and 150.
         assert_eq!(rows[0].tokens_per_second, 125.0);
-        assert_eq!(rows[1].f1_deviation, None);
+        assert_eq!(rows[1].score_deviation, None);
+    }
+
+    #[test]
+    fn the_loss_is_bounded_seed_by_seed() {
+        let mut arms = arms();
+        assert_eq!(summarise(&arms, None)[2].most_loss, None);
+        arms[2].runs.push(run([200.0, 200.0], [92.0, 94.1]));
+        let rows = summarise(&arms, None);
+        // Losses are -0.5 and -0.1: mean -0.3, deviation 0.2 √2.
+        assert!((rows[2].most_loss.unwrap() - (-0.3 + 6.314 * 0.2)).abs() < 1e-9);
+        assert_eq!(rows[0].most_loss, None);
     }
 
     #[test]
