@@ -35,7 +35,11 @@ pub(crate) const AVERAGE_FROM: u32 = 3;
 /// Examples a step.
 pub(crate) const ACCUMULATE: u32 = 1;
 /// Steps after which the sums of whole tensors are written.
-pub(crate) const SUMS_EVERY: u32 = 8;
+///
+/// On held-out parts, two threads, means of three or four seeds: 2, 4 and 8 gave 94.75, 94.61 and
+/// 94.33 with the template `seg` on MSR, 94.05, 94.07 and 94.05 with `chunking`, at the same speed;
+/// with 1, passes of chunking took 1.8 times as long.
+pub(crate) const SUMS_EVERY: u32 = 2;
 /// The size below which a row gradient is written stochastically.
 pub(crate) const SPARSE_THRESHOLD: f64 = 0.05;
 /// The rows that each worker of AsynGrad keeps for itself when there are several workers.
