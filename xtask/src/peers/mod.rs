@@ -246,7 +246,7 @@ impl Bench<'_> {
             train_seconds: of_all(&|trained| Some(trained.run.end.as_ref()?.total_train_seconds))
                 .ok_or_else(incomplete)?,
             all_seconds: of_all(&|trained| Some(trained.seconds)).ok_or_else(incomplete)?,
-            f1: program.score_as(task.scorer, &tagged)?.f1,
+            f1: program.score(task.scorer, &tagged)?,
             to_target,
             tag_tokens_per_second: median(&speeds),
             decode_tokens_per_second: None,
@@ -309,7 +309,7 @@ impl Bench<'_> {
         let mut scored = Vec::new();
         for run in &answer.runs {
             let f1 = match &run.tagged {
-                Some(tagged) => Some(self.program.score_as(self.task.scorer, tagged)?.f1),
+                Some(tagged) => Some(self.program.score(self.task.scorer, tagged)?),
                 None => run.f1,
             };
             scored.extend(f1.map(|f1| (run, f1)));

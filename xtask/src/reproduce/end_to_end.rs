@@ -31,7 +31,7 @@ pub(super) struct EndToEnd {
     train_memory_bytes: Option<u64>,
     /// Of the model on the test file.
     /// `None` where the model knows only some of the labels in the test file.
-    f1: Option<f64>,
+    score: Option<f64>,
     tag_tokens_per_second: Option<f64>,
     load_seconds: Option<f64>,
 }
@@ -63,7 +63,7 @@ pub(super) fn measure(
     let tagged = folder.join("tagged.txt");
     program.tag(&model, &experiment.test, threads, &tagged)?;
     let knows_all = !experiment.flags.contains(&"--only-type");
-    let f1 = if knows_all { Some(program.score(&tagged)?.f1) } else { None };
+    let score = if knows_all { Some(program.score(experiment.scorer, &tagged)?) } else { None };
     let many = copies(&experiment.test, folder)?;
     let (mut speeds, mut loads) = (Vec::new(), Vec::new());
     for repeat in 1..=N_REPEATS {
@@ -78,7 +78,7 @@ pub(super) fn measure(
         train_seconds: median(&seconds),
         training_clock_seconds: median(&clocks),
         train_memory_bytes: memory,
-        f1,
+        score,
         tag_tokens_per_second: median(&speeds),
         load_seconds: median(&loads),
     })
@@ -104,7 +104,7 @@ pub(super) fn table(measured: &EndToEnd) -> Table {
         .row(["from a text file to a saved model (s)".to_owned(), number(measured.train_seconds, 2)])
         .row(["of it training (s)".to_owned(), number(measured.training_clock_seconds, 2)])
         .row(["peak memory of training (MB)", &memory.unwrap_or_else(|| "–".to_owned())])
-        .row(["F1 on the test file (%)".to_owned(), number(measured.f1, 2)])
+        .row(["score on the test file (%)".to_owned(), number(measured.score, 2)])
         .row(["loading the model (s)".to_owned(), number(measured.load_seconds, 3)])
         .row([
             "tagging, text to text (million tokens/s)".to_owned(),

@@ -20,8 +20,9 @@ pub(crate) struct Program<'w> {
 
 /// What `asyn eval --json` says, in percent; the rest of it is left out.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(crate) struct Score {
-    pub(crate) f1: f64,
+struct Score {
+    f1: Option<f64>,
+    accuracy: Option<f64>,
 }
 
 /// The part of a message of cargo that says where a program was put.
@@ -100,18 +101,16 @@ impl<'w> Program<'w> {
         })
     }
 
-    /// Scores the last two columns of `file`, chunks as the classic scorer does.
-    pub(crate) fn score(&self, file: &Path) -> Result<Score> {
-        self.score_as("conlleval", file)
-    }
-
-    /// Scores the last two columns of `file` with a scorer of `asyn eval`.
-    pub(crate) fn score_as(&self, scorer: &str, file: &Path) -> Result<Score> {
+    /// Scores the last two columns of `file` with a scorer of `asyn eval`: F1, or the accuracy where
+    /// there are no chunks, in percent.
+    pub(crate) fn score(&self, scorer: &str, file: &Path) -> Result<f64> {
         let mut command = self.command();
         command.args(["eval", "--json", "--scorer", scorer]).arg(file);
         let answer = output(command.stderr(Stdio::inherit()))?;
         let command = "asyn eval --json".to_owned();
-        serde_json::from_str(&answer).map_err(|source| Error::Answer { command, source })
+        let score: Score = serde_json::from_str(&answer)
+            .map_err(|source| Error::Answer { command: command.clone(), source })?;
+        score.f1.or(score.accuracy).ok_or(Error::Incomplete { name: command, lacks: "score" })
     }
 }
 
