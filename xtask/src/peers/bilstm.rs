@@ -157,7 +157,11 @@ impl Bench<'_> {
             "torch, {units} units, {batch} sentences a step, {embeddings}, {processes} processes"
         );
         let mut command = self.workspace.command(python);
-        command.args(["-c", SCRIPT]).args(files).args([units, batch].map(|it| it.to_string()));
+        // It has no need of numpy, and would complain at the lack of it.
+        command
+            .args(["-W", "ignore", "-c", SCRIPT])
+            .args(files)
+            .args([units, batch].map(|it| it.to_string()));
         command.arg(embeddings).arg(processes.to_string());
         let answer = output(command.stderr(Stdio::inherit()))?;
         let answer: Answer = serde_json::from_str(&answer)

@@ -46,10 +46,10 @@ const OF_BILSTM: [&[u32]; 2] = [&[1, 2, 4, 6, 8, 10], &[2, 6, 10]];
 const RACERS: [&str; 3] = [ASYNGRAD, "round-robin", "locked"];
 const ASYNGRAD: &str = "AsynGrad";
 
-/// The simulated costs of a Bi-LSTM of 170 to 280 units, in nanoseconds, where one worker takes as
-/// long as serial training and two are 1.86 times as fast (AMD EPYC of family 26, 25 November
-/// 2026). A gradient in place loads the weights of the recurrence at each token, one on a copy
-/// once a sentence: a thirtieth of the loads for the same computation.
+/// The simulated costs of a Bi-LSTM, in nanoseconds. With 170 units one worker makes 32 thousand
+/// tokens a second and two 1.84 times as many, where 37 thousand and 1.86 times were measured (AMD
+/// EPYC of family 26, 25 November 2026). A gradient in place loads the weights of the recurrence at
+/// each token, one on a copy once a sentence: a thirtieth of the loads for the same computation.
 const IN_PLACE: &str = "load=0.25,compute=0.4,miss=0.3,grain=20000";
 const COPIED: &str = "load=0.25,compute=19,miss=0.3,grain=20000";
 
@@ -107,12 +107,12 @@ struct Watch<'a> {
 /// Returns how many sentences a sample of a model has.
 ///
 /// A simulated pass over all sentences takes a minute with all types of chunks and with rich
-/// edges, and many with a Bi-LSTM. Of ten workers that share 240 sentences each is probed once or
+/// edges, and many with a Bi-LSTM. Of ten workers that share 200 sentences each is probed once or
 /// twice.
 pub(super) fn sample_size(model: Model) -> usize {
     match model {
         Model::Crf => 2000,
-        Model::BiLstm => 240,
+        Model::BiLstm => 200,
     }
 }
 
