@@ -88,7 +88,7 @@ pub fn calibrate<M: Model>(
             }
         }
     }
-    if best.1.is_finite() { Ok(best.0) } else { Err(Error::Diverged { pass: 1 }) }
+    if best.1.is_finite() { Ok(best.0) } else { Err(Error::Diverged { pass: 1, good: 0 }) }
 }
 
 /// Returns the ids of the sample, in the order in which they are visited.

@@ -42,6 +42,9 @@ pub enum Error {
     Diverged {
         /// The pass, counted from 1.
         pass: u32,
+        /// The last pass that ended well, whose weights are left; 0 if none did, and those that
+        /// training starts from are left.
+        good: u32,
     },
 }
 

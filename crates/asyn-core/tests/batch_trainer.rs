@@ -98,5 +98,5 @@ fn what_cannot_be_trained_is_refused() {
     let mut short = SharedWeights::zeroed(8);
     assert!(matches!(refused(trainer(1), &clicks, &mut short), Error::Length { .. }));
     weights.as_mut_slice()[0] = f32::NAN;
-    assert_eq!(refused(trainer(1), &clicks, &mut weights), Error::Diverged { pass: 1 });
+    assert_eq!(refused(trainer(1), &clicks, &mut weights), Error::Diverged { pass: 1, good: 0 });
 }

@@ -60,5 +60,5 @@ fn what_cannot_be_calibrated_is_refused() {
     let plane = Plane::new(1);
     let slopes = [Slope { rows: vec![0], slope: f32::NAN }];
     let diverged = calibrate(&plane, &slopes, &starting_at(0.1), 1);
-    assert_eq!(diverged, Err(Error::Diverged { pass: 1 }));
+    assert_eq!(diverged, Err(Error::Diverged { pass: 1, good: 0 }));
 }

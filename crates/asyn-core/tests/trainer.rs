@@ -158,11 +158,11 @@ fn a_huge_step_size_is_an_error_and_leaves_finite_weights() {
     let model = Logistic::new(40);
     let schedule = Schedule::Constant { rate: 1e30 };
     let sgd = Sgd { schedule, l2: 1.0, ..Sgd::default() };
-    assert_eq!(diverges(&model, &clicks, sgd), Error::Diverged { pass: 1 });
+    assert_eq!(diverges(&model, &clicks, sgd), Error::Diverged { pass: 1, good: 0 });
     let averaged = Sgd { averaging: Averaging::FromPass(1), ..sgd };
-    assert_eq!(diverges(&model, &clicks, averaged), Error::Diverged { pass: 1 });
+    assert_eq!(diverges(&model, &clicks, averaged), Error::Diverged { pass: 1, good: 0 });
     let adf = Adf { rate: 1e30, ..Adf::default() };
-    assert_eq!(diverges(&model, &clicks, adf), Error::Diverged { pass: 1 });
+    assert_eq!(diverges(&model, &clicks, adf), Error::Diverged { pass: 1, good: 0 });
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_last_step_that_leads_to_infinity_is_found_though_every_loss_was_finite() {
     let mut weights = model.initial_weights(1);
     let trainer = Trainer::builder().update(sgd).passes(1).build().unwrap();
     let outcome = trainer.fit(&model, &slopes, &mut weights, &mut ());
-    assert_eq!(outcome, Err(Error::Diverged { pass: 1 }));
+    assert_eq!(outcome, Err(Error::Diverged { pass: 1, good: 0 }));
     assert_eq!(model.weights(&weights), [0.0]);
 }
 

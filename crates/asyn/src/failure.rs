@@ -49,6 +49,9 @@ pub(crate) enum Failure {
     /// A score is below what was asked for.
     #[error("{name} is {actual:.2}, at least {least:.2} was asked for")]
     Score { name: &'static str, actual: f64, least: f64 },
+    /// Training diverged, and what it was before is saved.
+    #[error("{0}")]
+    Diverged(String),
     /// The run was interrupted after everything was saved.
     #[error("{0}")]
     Stopped(String),
@@ -74,7 +77,7 @@ impl Failure {
                 asyn::core::Error::Setting { .. } | asyn::core::Error::Conflict { .. } => USAGE,
                 _ => FAILED,
             },
-            Self::Asyn(_) | Self::Report(_) => FAILED,
+            Self::Asyn(_) | Self::Report(_) | Self::Diverged(_) => FAILED,
             Self::Io { action, source, .. } => io_status(action, source),
             Self::Output { .. } => IO,
             Self::Usage(_) | Self::OtherModel { .. } => USAGE,

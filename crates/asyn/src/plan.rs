@@ -531,8 +531,8 @@ pub(crate) fn trainer<S: Strategy, U: Update>(
             InstrumentsChoice::Full => Instruments::full(),
         })
         .segment_len(settings.segment.get())
-        // A run that diverges leaves no model, and a copy could be what does not fit into memory.
-        .keep_good(false)
+        // Of a CRF a copy could be what does not fit into memory, and divergence leaves no model.
+        .keep_good(settings.bilstm.is_some())
         .build()
         .map_err(asyn::Error::from);
     Ok(trainer?)

@@ -5,8 +5,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use asyn::Tagger;
-use asyn::core::Outcome;
 use asyn::core::simulate::SimulationReport;
+use asyn::core::{self, Outcome};
 
 use crate::checkpoint::{self, Best, Fingerprint};
 use crate::choice::{StrategyChoice, UpdateChoice};
@@ -65,7 +65,13 @@ pub(crate) fn run(args: &impl ModelArgs, talk: Talk, started: Instant) -> Result
 
     let first_pass = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.pass);
     let mut tape = if args.record.is_some() { Tape::Record } else { Tape::Off };
-    let outcome = plan::train(&settings, &mut data, checkpoint.as_ref(), &mut watch, &mut tape)?;
+    let outcome =
+        match plan::train(&settings, &mut data, checkpoint.as_ref(), &mut watch, &mut tape) {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                return Err(save_good(failure, &settings, folder.as_ref(), data, watch, talk));
+            }
+        };
     let (manner, best, mut log) = watch.finish()?;
     let passes = first_pass.max(outcome.passes.last().map_or(0, |report| report.pass));
     let has_settled = (settings.patience.zip(best.as_ref()))
@@ -128,6 +134,46 @@ pub(crate) fn run(args: &impl ModelArgs, talk: Talk, started: Instant) -> Result
         (true, Some(folder)) => {
             Err(Failure::Stopped(format!("stopped; --resume {} goes on", folder.path().display())))
         }
+    }
+}
+
+/// Saves what a run that diverged was before, the best pass if there are development data, and
+/// returns why it ended.
+fn save_good(
+    failure: Failure,
+    settings: &Settings,
+    folder: Option<&RunFolder>,
+    mut data: Data,
+    watch: Watch,
+    talk: Talk,
+) -> Failure {
+    let (Failure::Asyn(asyn::Error::Training(core::Error::Diverged { good, .. })), Some(_)) =
+        (&failure, &settings.bilstm)
+    else {
+        return failure;
+    };
+    let save = || -> Result<Option<u32>, Failure> {
+        let (manner, best, _) = watch.finish()?;
+        let mut about = about(settings, &data, &manner, *good);
+        let pass = match best {
+            Some(best) => {
+                about.insert("dev".to_owned(), best.describe());
+                *data.tagger.weights_mut() = best.weights;
+                best.pass
+            }
+            None => *good,
+        };
+        if pass > 0 {
+            save(settings, folder, &data.tagger, &about, talk)?;
+        }
+        Ok((pass > 0).then_some(pass))
+    };
+    match save() {
+        Ok(Some(pass)) => {
+            Failure::Diverged(format!("{}; the model after pass {pass} is saved", failure.line()))
+        }
+        Ok(None) => failure,
+        Err(failure) => failure,
     }
 }
 

@@ -126,7 +126,7 @@ impl BatchTrainer {
             lbfgs.minimize_watched(start, |w, gradient| objective.evaluate(w, gradient), watch);
         *weights = now.weights;
         if minimum.stop == Stop::NotFinite {
-            return Err(Error::Diverged { pass: first_pass + 1 });
+            return Err(Error::Diverged { pass: first_pass + 1, good: first_pass });
         }
         Ok((Outcome { passes, stopped: minimum.stop == Stop::Watch }, minimum))
     }

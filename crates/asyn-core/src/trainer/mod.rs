@@ -86,8 +86,7 @@ impl<S: Strategy, U: Update> Trainer<S, U> {
     /// # Errors
     ///
     /// [`Error::NoExamples`], [`Error::Length`], and [`Error::Diverged`], after which
-    /// `weights` hold what the last good pass that was copied gave, at most a second of
-    /// training before, or else [`Model::initial_weights`].
+    /// `weights` hold what the last good pass gave, or else [`Model::initial_weights`].
     ///
     /// # Panics
     ///

@@ -18,9 +18,6 @@ use crate::simulate::SimulationReport;
 use crate::strategy::Strategy;
 use crate::update::{Frequencies, Training, Update, Window};
 
-/// How old the copy of the last good weights may get while training runs.
-const COPY_EVERY: Duration = Duration::from_secs(1);
-
 /// A run in progress.
 pub(super) struct Run<'r, M: Model, S, U: Update> {
     trainer: &'r Trainer<S, U>,
@@ -30,8 +27,8 @@ pub(super) struct Run<'r, M: Model, S, U: Update> {
     state: U::State,
     lanes: Vec<Lane<M::Workspace>>,
     readout: Option<SharedWeights>,
-    good: Option<SharedWeights>,
-    copied_at: Duration,
+    /// The weights of the last pass that ended well, and its number.
+    good: Option<(SharedWeights, u32)>,
     /// The pass, counted from 0, and how many of its examples are done.
     pub(super) pass: u32,
     pub(super) done: usize,
@@ -118,7 +115,6 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             lanes,
             readout: None,
             good: None,
-            copied_at: Duration::ZERO,
             pass: checkpoint.map_or(0, |c| c.pass),
             done: checkpoint.map_or(0, |c| c.done),
             tally: Tally { loss, examples: examples_done, steps },
@@ -239,9 +235,9 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         Ok((report, flow))
     }
 
-    /// Copies the weights aside now and then, for the case that training diverges.
+    /// Copies the weights aside, for the case that training diverges.
     fn keep_good(&mut self) -> Result<()> {
-        if !self.trainer.keeps_good || self.train_time - self.copied_at < COPY_EVERY {
+        if !self.trainer.keeps_good {
             return Ok(());
         }
         let mut copy = self.readout.take().unwrap_or_else(|| self.empty());
@@ -249,16 +245,16 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         if !is_finite(&mut copy) {
             return Err(self.diverge(self.pass));
         }
-        self.readout = self.good.replace(copy);
-        self.copied_at = self.train_time;
+        self.readout = self.good.replace((copy, self.pass)).map(|(before, _)| before);
         Ok(())
     }
 
     /// Gives the caller the last good weights; `pass` is counted from 1.
     fn diverge(&mut self, pass: u32) -> Error {
         let initial = || self.model.initial_weights(self.trainer.seed);
-        *self.weights = self.good.take().unwrap_or_else(initial);
-        Error::Diverged { pass }
+        let (weights, good) = self.good.take().unwrap_or_else(|| (initial(), 0));
+        *self.weights = weights;
+        Error::Diverged { pass, good }
     }
 
     fn count_time(&mut self, started: Instant) {

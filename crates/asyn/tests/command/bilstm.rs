@@ -142,6 +142,42 @@ fn patience_ends_a_run_at_its_best_pass() {
 }
 
 #[test]
+fn a_run_that_diverges_leaves_its_last_good_weights() {
+    let place = Place::with_corpus(40);
+    // Shrinking by more than all makes weights grow, from pass to pass by the factor 1.2⁴⁰.
+    let line = |l2: u32, flags: &str| {
+        let line = format!("--update sgd --l2 {l2} -m model {flags}");
+        train(&line).replace("--rate 0.01", "--rate 1")
+    };
+    let refusal = place.run(&line(88, "--passes 60"));
+    assert_fails(&refusal, 1, "training diverged in pass ");
+    let said = errors(&refusal);
+    let number = |before: &str| -> u32 {
+        let digits = said.split(before).nth(1).unwrap();
+        digits.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    let (bad, good) = (number("in pass "), number("the model after pass "));
+    assert!(good == bad - 1 && good > 0, "{said}");
+    let info: Value = serde_json::from_str(&place.succeed("info --json model")).unwrap();
+    assert_eq!(info["passes"], good.to_string().as_str(), "{info}");
+    let saved = place.read("model");
+    place.succeed(&line(88, &format!("--passes {good}")).replace("-m model", "-m whole"));
+    let weights = |name: &str| asyn::data::ModelFile::load(place.path(name), "bilstm").unwrap();
+    assert_eq!(weights("model").tensors, weights("whole").tensors);
+
+    // With development data it is the best pass, and a run that was never good leaves what was there.
+    let said = errors(&place.run(&line(88, "--passes 60 -d 20%")));
+    assert!(said.contains("is saved"), "{said}");
+    let info: Value = serde_json::from_str(&place.succeed("info --json model")).unwrap();
+    assert!(info["dev"].as_str().unwrap().contains("after pass"), "{info}");
+    place.write("model", &saved);
+    let refusal = place.run(&line(4_000_000, "--passes 60"));
+    assert_fails(&refusal, 1, "training diverged in pass 1");
+    assert!(!errors(&refusal).contains("is saved"));
+    assert!(place.read("model") == saved);
+}
+
+#[test]
 fn a_model_goes_on_with_what_it_knows() {
     let place = Place::with_corpus(120);
     place.succeed(&train("--characters 6,5 --output crf --passes 8 -m good"));
