@@ -134,9 +134,9 @@ pub use strategy::{AsynGrad, Serial, Strategy, run_workers};
 pub use touched::Touched;
 pub use trainer::{BatchTrainer, Outcome, Trainer, TrainerBuilder};
 pub use update::{
-    Adam, AdamState, AdaptiveRevision, AdaptiveRevisionState, Adf, AdfCounting, AdfCountingState,
-    AdfState, Averaging, Frequencies, L2Form, Moments, Sgd, SgdState, Step, Training, Update,
-    Window,
+    Adam, AdamForm, AdamState, AdaptiveRevision, AdaptiveRevisionState, Adf, AdfCounting,
+    AdfCountingState, AdfState, Averaging, Frequencies, L2Form, Moments, Sgd, SgdState, Step,
+    Training, Update, Window,
 };
 pub use worker::{Read, Worker, Write};
 

@@ -445,7 +445,8 @@ fn steps_of_adam_agree_at_every_length_and_start() {
                     let second = 0.99 * v + 0.01 * g * g;
                     let root = second.sqrt();
                     let moved = w - 0.3 * (first / (root + 1e-3)).clamp(-0.9, 0.9);
-                    let cut = first.clamp(-1.5 * root, 1.5 * root);
+                    let limit = 1.5 * (root + 1e-3);
+                    let cut = first.clamp(-limit, limit);
                     let sum = 0.2 / (0.9 * root + 1e-3) + 0.1 / (0.5 * root + 1e-3);
                     for (t, expected) in
                         [moved - cut * sum, 0.7 * cut, 0.8 * second].into_iter().enumerate()

@@ -4,8 +4,8 @@ use parking_lot::Mutex;
 
 use asyn_core::shared::AdamStep;
 use asyn_core::{
-    Adam, AsynGrad, Batch, Gradient, Layout, Model, Moments, Real, Schedule, Serial, SharedWeights,
-    SplitMix64, Strategy, TensorId, Touched, Trainer, Worker,
+    Adam, AdamForm, AsynGrad, Batch, Gradient, Layout, Model, Moments, Real, Schedule, Serial,
+    SharedWeights, SplitMix64, Strategy, TensorId, Touched, Trainer, Worker,
 };
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 
@@ -105,7 +105,7 @@ impl Model for Noise {
     }
 }
 
-/// Dense Adam in f64, on the same gradients.
+/// Dense Adam, RMSProp or momentum as their papers state them, in f64, on the same gradients.
 fn dense(model: &Noise, adam: &Adam, order: &[u64]) -> Vec<f64> {
     let layout = model.layout();
     let weights = SharedWeights::zeroed(layout.len());
@@ -124,10 +124,21 @@ fn dense(model: &Noise, adam: &Adam, order: &[u64]) -> Vec<f64> {
         let t = i32::try_from(t + 1).expect("few steps");
         let rate = f64::from(adam.schedule.rate(0.0)) * (1.0 - beta_2.powi(t)).sqrt()
             / (1.0 - beta_1.powi(t));
+        let alpha = f64::from(adam.schedule.rate(0.0));
         for (((w, m), v), g) in w.iter_mut().zip(&mut m).zip(&mut v).zip(g) {
-            *m = beta_1 * *m + (1.0 - beta_1) * g;
             *v = beta_2 * *v + (1.0 - beta_2) * g * g;
-            *w -= rate * *m / (v.sqrt() + f64::from(adam.epsilon));
+            let root = v.sqrt() + f64::from(adam.epsilon);
+            match adam.form {
+                AdamForm::Adam => {
+                    *m = beta_1 * *m + (1.0 - beta_1) * g;
+                    *w -= rate * *m / root;
+                }
+                AdamForm::RmsProp => *w -= alpha * g / root,
+                AdamForm::Momentum => {
+                    *m = beta_1 * *m + g;
+                    *w -= alpha * *m;
+                }
+            }
         }
     }
     w
@@ -153,8 +164,14 @@ fn train<S: Strategy>(
 #[test]
 fn sparse_rows_move_as_those_of_dense_adam() {
     let n = if cfg!(miri) { 40 } else { 10_000 };
-    for (beta_1, beta_2, epsilon) in [(0.95, 0.95, 1e-4), (0.9, 0.999, 1e-8)] {
-        let adam = Adam { beta_1, beta_2, epsilon, ..Adam::default() };
+    for (form, beta_1, beta_2, epsilon) in [
+        (AdamForm::Adam, 0.95, 0.95, 1e-4),
+        (AdamForm::Adam, 0.9, 0.999, 1e-8),
+        (AdamForm::RmsProp, 0.95, 0.9, 1e-8),
+        (AdamForm::Momentum, 0.9, 0.95, 1e-4),
+        (AdamForm::Momentum, 0.0, 0.95, 1e-4),
+    ] {
+        let adam = Adam { form, beta_1, beta_2, epsilon, ..Adam::default() };
         let model = Noise::new(false);
         let (weights, _) = train(Serial, 1, adam, &model, 1, n);
         let drawn = model.drawn.into_inner();
@@ -162,7 +179,7 @@ fn sparse_rows_move_as_those_of_dense_adam() {
         let scale = expected.iter().fold(0.0f64, |most, w| most.max(w.abs()));
         for (i, (w, expected)) in weights.iter().zip(&expected).enumerate() {
             let error = (f64::from(*w) - expected).abs();
-            assert!(error <= 1e-3 * scale, "weight {i}: {w} for {expected}, of {scale}");
+            assert!(error <= 1e-3 * scale, "{form:?}, weight {i}: {w} for {expected}, of {scale}");
         }
     }
 }
@@ -170,8 +187,15 @@ fn sparse_rows_move_as_those_of_dense_adam() {
 #[test]
 fn one_worker_of_any_strategy_is_serial_to_the_bit() {
     let n = if cfg!(miri) { 20 } else { 300 };
-    for moments in [Moments::Shared, Moments::Mixed, Moments::Private] {
-        let adam = Adam { moments, ..Adam::default() };
+    for (moments, form) in [
+        (Moments::Shared, AdamForm::Adam),
+        (Moments::Mixed, AdamForm::Adam),
+        (Moments::Private, AdamForm::Adam),
+        (Moments::Shared, AdamForm::RmsProp),
+        (Moments::Shared, AdamForm::Momentum),
+        (Moments::Private, AdamForm::Momentum),
+    ] {
+        let adam = Adam { moments, form, ..Adam::default() };
         let model = Noise::new(true);
         let serial = train(Serial, 1, adam, &model, 2, n);
         assert_eq!(train(AsynGrad, 1, adam, &model, 2, n), serial);
@@ -220,11 +244,19 @@ fn no_weight_moves_further_than_the_step_size_under_races() {
 #[test]
 fn rows_reach_their_point_with_every_kind_of_moments() {
     let n = if cfg!(miri) { 20 } else { 2_000 };
-    for moments in [Moments::Shared, Moments::Mixed, Moments::Private] {
-        let schedule = Schedule::Exponential { rate: 0.01, factor: 0.7 };
-        let adam = Adam { schedule, moments, ..Adam::default() };
+    for (moments, form) in [
+        (Moments::Shared, AdamForm::Adam),
+        (Moments::Mixed, AdamForm::Adam),
+        (Moments::Private, AdamForm::Adam),
+        (Moments::Shared, AdamForm::RmsProp),
+        (Moments::Mixed, AdamForm::Momentum),
+    ] {
+        // The steps of momentum add up to twenty times this.
+        let rate = if form == AdamForm::Momentum { 0.003 } else { 0.01 };
+        let schedule = Schedule::Exponential { rate, factor: 0.7 };
+        let adam = Adam { schedule, moments, form, ..Adam::default() };
         let (_, losses) = train(AsynGrad, 2, adam, &Noise::new(true), 10, n);
-        assert!(losses[9] < 0.05 * losses[0], "{moments:?}: {losses:?}");
+        assert!(losses[9] < 0.05 * losses[0], "{moments:?}, {form:?}: {losses:?}");
     }
 }
 
@@ -254,6 +286,11 @@ fn settings_out_of_range_are_refused() {
     };
     assert!(refused(Adam { beta_1: 1.0, ..Adam::default() }).contains("beta-1"));
     assert!(refused(Adam { beta_2: 0.8, ..Adam::default() }).contains("beta-2"));
+    // β₁ is none of RMSProp's, and β₂ none of momentum's.
+    let form = AdamForm::RmsProp;
+    assert!(refused(Adam { form, beta_2: 1.0, ..Adam::default() }).contains("beta-2"));
+    let free = Adam { form, beta_2: 0.8, ..Adam::default() };
+    assert!(Trainer::builder().update(free).build().is_ok());
     assert!(refused(Adam { epsilon: 0.0, ..Adam::default() }).contains("epsilon"));
     assert!(refused(Adam { clip: 0.0, ..Adam::default() }).contains("clip"));
     assert!(refused(Adam { warm_up: -1.0, ..Adam::default() }).contains("warm-up"));

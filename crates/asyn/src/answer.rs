@@ -69,6 +69,21 @@ impl Question {
     fn gives_way(&self) -> bool {
         self.grammar.is_some() && !self.insists
     }
+
+    /// Refuses the labels of a model that gives way by itself, where the grammar may not.
+    fn check(
+        &self,
+        labels: &[u16],
+        input: Input<'_>,
+        sentence: &Sentence<'_>,
+    ) -> Result<(), Failure> {
+        match &self.grammar {
+            Some(grammar) if self.insists && !grammar.allows(labels) => {
+                Err(impossible(input, sentence))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<'a, 't> Answerer<'a, 't> {
@@ -104,6 +119,7 @@ impl<'a, 't> Answerer<'a, 't> {
         if !self.labeller.has_lattice() {
             let labels = self.encoder.written_labels();
             for (sentence, found) in corpus.sentences().zip(self.labeller.label_all(corpus)) {
+                self.question.check(found, self.input, &sentence)?;
                 self.encoder.spell(found, &mut self.written);
                 let tokens =
                     Tokens { sentence: &sentence, first: self.input.first, labels, separator };
@@ -136,7 +152,8 @@ impl<'a, 't> Answerer<'a, 't> {
         let labels = self.encoder.written_labels();
         let mut all = Vec::with_capacity(corpus.n_tokens());
         if !self.labeller.has_lattice() {
-            for found in self.labeller.label_all(corpus) {
+            for (sentence, found) in corpus.sentences().zip(self.labeller.label_all(corpus)) {
+                self.question.check(found, self.input, &sentence)?;
                 self.encoder.spell(found, &mut self.written);
                 all.extend(self.written.iter().map(|&label| labels[usize::from(label)].clone()));
             }

@@ -43,6 +43,10 @@ pub(crate) enum UpdateChoice {
     Lbfgs,
     /// Adam, for networks.
     Adam,
+    /// Step sizes by the mean of squared gradients alone, for networks.
+    Rmsprop,
+    /// Gradient descent with momentum, for networks.
+    Momentum,
 }
 
 impl UpdateChoice {
@@ -56,6 +60,8 @@ impl UpdateChoice {
             Self::AdaptiveRevision => "adaptive-revision",
             Self::Lbfgs => "lbfgs",
             Self::Adam => "adam",
+            Self::Rmsprop => "rmsprop",
+            Self::Momentum => "momentum",
         }
     }
 }

@@ -14,9 +14,9 @@ use asyn::data::{
 };
 use clap::Args;
 
+use crate::data::{default_template, find_template};
 use crate::failure::Failure;
 use crate::format::{Fields, FormatChoice, SchemeChoice, format_of, options_of};
-use crate::plan::{default_template, find_template};
 use crate::progress::Talk;
 use crate::run_folder::{check_target, write_whole};
 use crate::settings::all_cores;

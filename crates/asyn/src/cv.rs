@@ -12,13 +12,14 @@ use asyn::data::conlleval::Chunks;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::data::{self, Data};
 use crate::event::{DevScore, Log};
 use crate::failure::Failure;
-use crate::plan::{self, Data};
+use crate::plan;
 use crate::progress::Talk;
 use crate::recording::Tape;
 use crate::settings::Settings;
-use crate::train_args::CrfArgs;
+use crate::train_args::{BiLstmArgs, CrfArgs, ModelArgs};
 use crate::watch::Watch;
 
 /// The models that can be validated.
@@ -29,12 +30,20 @@ pub(crate) enum CvVerb {
 Examples:
   asyn cv crf train.txt
   asyn cv crf train.txt --folds 5 --strategy serial -p chunking-rich --json")]
-    Crf(CvArgs),
+    Crf(CvArgs<CrfArgs>),
+    /// Validates a bidirectional LSTM.
+    #[command(
+        name = "bilstm",
+        after_help = "\
+Examples:
+  asyn cv bilstm train.txt --folds 5 --passes 5"
+    )]
+    BiLstm(CvArgs<BiLstmArgs>),
 }
 
-/// The flags of `cv crf`.
+/// The flags of `cv`.
 #[derive(Debug, Args)]
-pub(crate) struct CvArgs {
+pub(crate) struct CvArgs<A: Args> {
     /// Number of folds.
     #[arg(long, value_name = "K", default_value = "10")]
     folds: usize,
@@ -42,7 +51,7 @@ pub(crate) struct CvArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    crf: Box<CrfArgs>,
+    model: Box<A>,
 }
 
 /// What came out, in percent.
@@ -67,13 +76,13 @@ struct Fold {
 }
 
 /// Trains and scores fold by fold, and prints the scores.
-pub(crate) fn run(args: &CvArgs, talk: Talk) -> Result<(), Failure> {
-    args.crf.refuse_files_of_a_run("cv")?;
-    if args.crf.common.dev.is_some() {
+pub(crate) fn run(args: &CvArgs<impl ModelArgs + Args>, talk: Talk) -> Result<(), Failure> {
+    args.model.refuse_files_of_a_run("cv")?;
+    if args.model.common().dev.is_some() {
         return Err(Failure::Usage("--dev is not for cv: every fold is held out once".to_owned()));
     }
-    let settings = Settings::resolve(&*args.crf)?;
-    let (corpus, _) = plan::read(&settings)?;
+    let settings = Settings::resolve(&*args.model)?;
+    let (corpus, _) = data::read(&settings)?;
     if !(2..=corpus.n_sentences()).contains(&args.folds) {
         return Err(Failure::Usage(format!(
             "--folds {}: expected from 2 to the {} sentences of {}",

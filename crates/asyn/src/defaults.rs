@@ -56,8 +56,10 @@ pub(crate) const MIN_FREQ: u32 = 2;
 /// How often an attribute must occur to become a rich edge attribute.
 pub(crate) const EDGE_MIN_FREQ: u32 = 11;
 
-/// The step size of Adam.
+/// The step size of Adam and RMSProp.
 pub(crate) const ADAM_RATE: f64 = 1e-3;
+/// The step size of descent with momentum, whose steps add up to twenty times it with β₁ = 0.95.
+pub(crate) const MOMENTUM_RATE: f64 = 1e-2;
 /// What Adam's mean of gradients keeps in a step, and its mean of squares (Sun, COLING 2016).
 pub(crate) const BETA_1: f64 = 0.95;
 pub(crate) const BETA_2: f64 = 0.95;

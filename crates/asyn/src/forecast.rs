@@ -12,8 +12,10 @@
 //! | long sentence | for each worker 4 T (6 Y + attributes), and 8 T Y² with rich edges          |
 //! | `lbfgs`       | 8 L for each of 5 vectors, 20 of remembered steps, and one a thread         |
 //!
-//! While a model is saved there are the live weights and the attributes as they are written.
+//! Those of a Bi-LSTM are in `network`. While a model is saved there are the live weights and the attributes as they are written.
 //! Instruments and `--prune` come on top.
+
+mod network;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -21,6 +23,7 @@ use std::num::NonZeroU32;
 use asyn::core::Model;
 use asyn::data::{Encoded, Encoder};
 use asyn::models::{Crf, CrfShape};
+use asyn::{Examples, SequenceModel, Tagger};
 use serde::Serialize;
 
 use crate::choice::{ReadChoice, StrategyChoice, UpdateChoice};
@@ -45,6 +48,8 @@ const LONGEST_PIECE: usize = 8;
 #[derive(Debug, Clone)]
 pub(crate) struct Forecast {
     shape: CrfShape,
+    /// What there is in the place of a CRF of that shape, if it is a Bi-LSTM.
+    network: Option<network::Sizes>,
     settings: Settings,
     workers: u64,
     n_sentences: u64,
@@ -83,17 +88,25 @@ impl Forecast {
     /// Measures what is held now; nothing where the system does not tell.
     pub(crate) fn new(
         settings: &Settings,
-        shape: CrfShape,
-        examples: &[Encoded],
+        encoder: &Encoder,
+        model: &SequenceModel,
+        examples: &Examples,
         longest_dev: Option<usize>,
     ) -> Option<Self> {
         let workers = match settings.strategy {
             StrategyChoice::Serial => 1,
             _ => settings.threads.get() as u64,
         };
-        let longest = examples.iter().max_by_key(|example| example.n_tokens());
+        let network = match (model, examples) {
+            (SequenceModel::BiLstm(model, _), Examples::Ids(examples)) => {
+                Some(network::Sizes::new(model, examples))
+            }
+            _ => None,
+        };
+        let longest = attributes_of(examples).iter().max_by_key(|example| example.n_tokens());
         Some(Self {
-            shape,
+            shape: Tagger::shape_of(encoder),
+            network,
             settings: settings.clone(),
             workers,
             n_sentences: examples.len() as u64,
@@ -116,13 +129,13 @@ impl Forecast {
     }
 
     /// Refuses a run that would take more memory than there is, with the cut-offs that would fit.
-    pub(crate) fn check(&self, encoder: &Encoder, examples: &[Encoded]) -> Result<(), Failure> {
+    pub(crate) fn check(&self, encoder: &Encoder, examples: &Examples) -> Result<(), Failure> {
         let Some(available) = self.available.filter(|&available| !self.fits(available)) else {
             return Ok(());
         };
         let parts = self.parts();
         let (name, _) = parts.iter().max_by_key(|(_, bytes)| *bytes).expect("there are parts");
-        let fitting = self.fitting(available, encoder, examples);
+        let fitting = self.fitting(available, encoder, attributes_of(examples));
         let advice = if fitting.is_empty() {
             "no cut-off makes it fit".to_owned()
         } else {
@@ -153,12 +166,18 @@ impl Forecast {
     }
 
     fn stored(&self) -> u64 {
+        if let Some(network) = &self.network {
+            return network.stored;
+        }
         Crf::new(self.shape).map_or(0, |crf| WEIGHT * crf.layout().len() as u64)
     }
 
     /// Returns what is held while training, by what for.
     fn parts(&self) -> [(String, u64); 3] {
         let settings = &self.settings;
+        if let Some(network) = &self.network {
+            return network.parts(settings, self.workers, self.longest_dev);
+        }
         let CrfShape { n_labels, n_attributes, n_rich, .. } = self.shape;
         let blocks = n_attributes as u64 + n_rich as u64;
         let tables = match settings.update {
@@ -184,7 +203,7 @@ impl Forecast {
             UpdateChoice::Adf => (2 + counting) * blocks,
             UpdateChoice::AdfCounting => (12 + counting) * blocks,
             UpdateChoice::AdaptiveRevision => (4 + counting) * blocks,
-            UpdateChoice::Sgd | UpdateChoice::Asgd | UpdateChoice::Lbfgs | UpdateChoice::Adam => 0,
+            _ => 0,
         };
         let name = if n_rich as u64 * n_labels as u64 > n_attributes as u64 {
             format!("the weights of {n_rich} rich attributes and {n_labels} labels")
@@ -261,6 +280,11 @@ impl Forecast {
         encoder: &Encoder,
         examples: &[Encoded],
     ) -> Vec<(String, u64)> {
+        let alone = Self { workers: 1, ..self.clone() };
+        let alone = first_that_fits([("--threads 1".to_owned(), alone)].into_iter(), available);
+        if self.network.is_some() {
+            return alone.into_iter().collect();
+        }
         let mut counts = vec![0_u32; self.shape.n_attributes];
         for &id in examples.iter().flat_map(|example| &example.attributes) {
             counts[id as usize] += 1;
@@ -302,9 +326,16 @@ impl Forecast {
             [(format!("--sr-length {PIECE}"), pieces)].into_iter(),
             available,
         ));
-        let alone = Self { workers: 1, ..self.clone() };
-        tried.push(first_that_fits([("--threads 1".to_owned(), alone)].into_iter(), available));
+        tried.push(alone);
         tried.into_iter().flatten().collect()
+    }
+}
+
+/// Returns the sentences of a CRF, none of a network.
+fn attributes_of(examples: &Examples) -> &[Encoded] {
+    match examples {
+        Examples::Attributes(examples) => examples,
+        Examples::Ids(_) => &[],
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command `asyn`: trains, tags and scores from the command line.
 //!
-//! `args` holds what was typed, `plan` turns it into data, model, strategy and update, and one
-//! file a verb does the task. Standard output carries data only; standard error is for people.
+//! `args` holds what was typed, `data` and `plan` turn it into data, model, strategy and update, and
+//! one file a verb does the task. Standard output carries data only; standard error is for people.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to people")]
 
@@ -12,6 +12,7 @@ mod choice;
 mod convert;
 mod corpus_blocks;
 mod cv;
+mod data;
 mod defaults;
 mod doctor;
 mod dump;
@@ -35,6 +36,7 @@ mod rate;
 mod recording;
 mod replay;
 mod report;
+mod rules;
 mod run_folder;
 mod scored;
 mod segment;
@@ -78,7 +80,9 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
         Verb::Train(TrainVerb::Crf(args)) => train::run(&**args, talk, started),
         Verb::Train(TrainVerb::BiLstm(args)) => train::run(&**args, talk, started),
         Verb::Tune(TuneVerb::Crf(args)) => tune::run(args, talk),
+        Verb::Tune(TuneVerb::BiLstm(args)) => tune::run(args, talk),
         Verb::Cv(CvVerb::Crf(args)) => cv::run(args, talk),
+        Verb::Cv(CvVerb::BiLstm(args)) => cv::run(args, talk),
         Verb::Replay(args) => replay::run(args, talk),
         Verb::Measure(TrainVerb::Crf(args)) => measure::run(&**args, talk, started),
         Verb::Measure(TrainVerb::BiLstm(args)) => measure::run(&**args, talk, started),

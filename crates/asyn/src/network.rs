@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::choice::{CharacterSizes, InitialChoice, MomentsChoice, OutputChoice, Widths};
 use crate::defaults;
 use crate::failure::Failure;
-use crate::plan::real;
+use crate::rules::real;
 
 /// The settings that only a Bi-LSTM has, as the table `bilstm` of `config.toml` holds them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,8 +12,9 @@ use asyn::data::Encoded;
 use asyn::models::Crf;
 
 use crate::choice::{InstrumentsChoice, StrategyChoice};
+use crate::data::Data;
 use crate::failure::Failure;
-use crate::plan::{self, Data};
+use crate::rules;
 use crate::settings::Settings;
 
 /// The sentences that are tried first.
@@ -69,8 +70,8 @@ fn time(
     let (passes, instruments) = (PASSES, InstrumentsChoice::Off);
     let settings = Settings { passes, instruments, ..settings.clone() };
     // Of all update rules this one gets ready the fastest.
-    let update = plan::sgd(&settings, Averaging::Off);
-    let trainer = plan::trainer(&settings, strategy, update)?;
+    let update = rules::sgd(&settings, Averaging::Off);
+    let trainer = rules::trainer(&settings, strategy, update)?;
     let mut weights = crf.initial_weights(settings.seed);
     let outcome = trainer.fit(crf, sample, &mut weights, &mut ()).map_err(asyn::Error::from)?;
     Ok(outcome.passes.iter().map(|pass| pass.train_time).min().unwrap_or_default())

@@ -5,9 +5,10 @@ use std::io::{Write, stdout};
 
 use crate::args::ReplayArgs;
 use crate::checkpoint::Fingerprint;
+use crate::data::Data;
 use crate::event::Log;
 use crate::failure::Failure;
-use crate::plan::{self, Data};
+use crate::plan;
 use crate::progress::Talk;
 use crate::recording::{Ending, Events, Recording, SUMS, Tape};
 use crate::run_folder::check_target;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use asyn_core::{Decode, Layout, Model, SharedWeights, Worker};
-use asyn_data::{ColumnSize, Corpus, Encoded, Encoder, Error, TokenEncoder, TokenIds};
+use asyn_data::{ColumnSize, Corpus, Encoded, Encoder, Error, Grammar, TokenEncoder, TokenIds};
 use asyn_models::{
     BiLstm, BiLstmSpec, BiLstmWorkspace, Characters, Column, Crf, CrfShape, CrfWorkspace,
 };
@@ -116,7 +116,24 @@ impl SequenceModel {
             labels: encoder.labels().len(),
             ..spec
         };
-        Ok(Self::BiLstm(Box::new(BiLstm::new(&spec)?), columns))
+        let model = BiLstm::new(&spec)?.with_grammar(encoder.grammar());
+        Ok(Self::BiLstm(Box::new(model), columns))
+    }
+
+    /// Labels with sequences that a grammar allows, where it allows one, in place of those of the
+    /// tag scheme of the encoder.
+    ///
+    /// # Panics
+    ///
+    /// If the grammar is one of another number of labels.
+    #[must_use]
+    pub fn with_grammar(self, grammar: Option<Grammar>) -> Self {
+        match self {
+            Self::Crf(crf) => Self::Crf(crf.with_grammar(grammar)),
+            Self::BiLstm(model, columns) => {
+                Self::BiLstm(Box::new(model.with_grammar(grammar)), columns)
+            }
+        }
     }
 
     /// Returns the kind of the model, as its file calls it.

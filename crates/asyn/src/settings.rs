@@ -43,10 +43,20 @@ const MAY_CHANGE: [&str; 11] = [
 ];
 
 /// The table of what only a Bi-LSTM has.
-const NETWORK: &str = "bilstm";
+pub(crate) const NETWORK: &str = "bilstm";
 
-/// The settings in it that only Adam has.
-const ADAM_ALONE: [&str; 6] = ["beta-1", "beta-2", "epsilon", "warm-up", "clip", "moments"];
+/// The settings in it that not all update rules have, and those that do.
+const OF_RULES: [(&str, &[UpdateChoice]); 6] = {
+    use UpdateChoice::{Adam, Momentum, Rmsprop};
+    [
+        ("beta-1", &[Adam, Momentum]),
+        ("beta-2", &[Adam, Rmsprop]),
+        ("epsilon", &[Adam, Rmsprop]),
+        ("warm-up", &[Adam, Rmsprop, Momentum]),
+        ("clip", &[Adam, Rmsprop, Momentum]),
+        ("moments", &[Adam, Rmsprop, Momentum]),
+    ]
+};
 
 /// The settings that only a CRF has.
 const OF_CRF: [&str; 10] = [
@@ -235,10 +245,11 @@ impl Settings {
             lay_over(&mut table, before);
         }
         let names_strategy = args.resume.is_some() || typed.contains_key("strategy");
-        let of_adam = typed
-            .get(NETWORK)
-            .and_then(Value::as_table)
-            .and_then(|typed| ADAM_ALONE.into_iter().find(|name| typed.contains_key(*name)));
+        let network = typed.get(NETWORK).and_then(Value::as_table);
+        let of_rules: Vec<_> = OF_RULES
+            .into_iter()
+            .filter(|(name, _)| network.is_some_and(|network| network.contains_key(*name)))
+            .collect();
         lay_over(&mut table, typed);
         let mut settings: Self = table.try_into().map_err(|error: toml::de::Error| {
             Failure::Usage(format!("settings do not fit: {}", error.message()))
@@ -253,8 +264,11 @@ impl Settings {
             return Err(Failure::Usage("--patience needs --dev: the score to watch".to_owned()));
         }
         settings.check_model()?;
-        if let (Some(name), true) = (of_adam, settings.update != UpdateChoice::Adam) {
-            return Err(Failure::Usage(format!("--{name} is for --update adam")));
+        if let Some((name, rules)) =
+            of_rules.iter().find(|(_, rules)| !rules.contains(&settings.update))
+        {
+            let rules: Vec<_> = rules.iter().map(|rule| rule.name()).collect();
+            return Err(Failure::Usage(format!("--{name} is for --update {}", rules.join(", "))));
         }
         settings.check_strategy()?;
         settings.check_batch()?;
@@ -266,16 +280,17 @@ impl Settings {
 
     /// Refuses what the model does not have.
     fn check_model(&self) -> Result<(), Failure> {
+        use UpdateChoice::{Adam, Momentum, Rmsprop, Sgd};
         let rule = self.update.name();
         let problem = match (&self.bilstm, self.update) {
-            (None, UpdateChoice::Adam) => format!("--update {rule} is for bilstm"),
-            (None, _) | (Some(_), UpdateChoice::Adam | UpdateChoice::Sgd) => {
-                match self.bilstm.is_some() && self.update == UpdateChoice::Adam && self.l2 > 0.0 {
-                    true => format!("--l2 is for --update sgd: {rule} has none"),
-                    false => return Ok(()),
-                }
+            (None, Adam | Rmsprop | Momentum) => format!("--update {rule} is for bilstm"),
+            (Some(_), Adam | Rmsprop | Momentum) if self.l2 > 0.0 => {
+                format!("--l2 is for --update sgd: {rule} has none")
             }
-            (Some(_), _) => format!("--update {rule} is for crf: bilstm has adam and sgd"),
+            (None, _) | (Some(_), Adam | Rmsprop | Momentum | Sgd) => return Ok(()),
+            (Some(_), _) => {
+                format!("--update {rule} is for crf: bilstm has adam, rmsprop, momentum and sgd")
+            }
         };
         Err(Failure::Usage(problem))
     }
@@ -317,7 +332,9 @@ impl Settings {
             UpdateChoice::Asgd => ("asgd", &[Exact, PerPass]),
             UpdateChoice::AdaptiveRevision => ("adaptive-revision", &[OnTouch]),
             UpdateChoice::Lbfgs => ("lbfgs", &[Exact]),
-            UpdateChoice::Adam => ("adam", &[]),
+            UpdateChoice::Adam | UpdateChoice::Rmsprop | UpdateChoice::Momentum => {
+                (self.update.name(), &[])
+            }
         };
         match self.l2_form {
             Some(form) if !forms.contains(&form) => {
@@ -350,7 +367,8 @@ impl Settings {
             | UpdateChoice::Asgd
             | UpdateChoice::AdaptiveRevision
             | UpdateChoice::Lbfgs => defaults::SGD_RATE,
-            UpdateChoice::Adam => defaults::ADAM_RATE,
+            UpdateChoice::Adam | UpdateChoice::Rmsprop => defaults::ADAM_RATE,
+            UpdateChoice::Momentum => defaults::MOMENTUM_RATE,
         };
         self.rate.get_or_insert(rate);
     }
@@ -410,8 +428,12 @@ pub(crate) fn in_words(settings: &Settings) -> String {
         defaults.extend(network);
         let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let words = defaults.iter().map(|(name, value)| format!("{name} {}", word(value)));
-        let rate =
-            format!("rate {} with adam, {} with sgd", defaults::ADAM_RATE, defaults::SGD_RATE);
+        let rate = format!(
+            "rate {} with adam and rmsprop, {} with momentum, {} with sgd",
+            defaults::ADAM_RATE,
+            defaults::MOMENTUM_RATE,
+            defaults::SGD_RATE
+        );
         return words.chain([rate]).collect::<Vec<_>>().join(", ");
     }
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -20,9 +20,9 @@ use asyn::{Labeller, Tagger};
 use crate::answer::{Answerer, Input, MEMORY, Question};
 use crate::args::TagArgs;
 use crate::corpus_blocks::{Block, Blocks};
+use crate::data::warn_of_unknown;
 use crate::failure::Failure;
 use crate::format::{ValidChoice, options_of};
-use crate::plan::warn_of_unknown;
 use crate::progress::Talk;
 use crate::settings::{all_cores, format_of_model};
 
@@ -89,6 +89,7 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
     }
     options.n_columns = Some(n_columns);
     let question = question(args, &tagger)?;
+    let tagger = tagger.with_grammar(question.grammar.clone());
     let print = Print::Column(&question);
     let task = Task { tagger: &tagger, format, options: &options, print };
     label_file(task, &args.file, threads, talk)
@@ -149,15 +150,12 @@ fn more_than_labels(args: &TagArgs) -> Option<&'static str> {
 /// Puts together what is asked of the model.
 fn question(args: &TagArgs, tagger: &Tagger) -> Result<Question, Failure> {
     let encoder = tagger.encoder();
-    let asks_for_scheme = args.valid.is_some_and(|valid| valid != Some(ValidChoice::Off));
-    let flag = more_than_labels(args).or(asks_for_scheme.then_some("--valid"));
-    if let (None, Some(flag)) = (tagger.crf(), flag) {
+    if let (None, Some(flag)) = (tagger.crf(), more_than_labels(args)) {
         let kind = tagger.model().kind();
         let problem = format!("{flag} needs a model of kind crf: this is a {kind}");
         return Err(Failure::Usage(problem));
     }
     let scheme = match args.valid {
-        _ if tagger.crf().is_none() => None,
         None => encoder.scheme(),
         Some(Some(ValidChoice::Off)) => None,
         Some(Some(ValidChoice::Scheme(scheme))) => Some(scheme.into()),

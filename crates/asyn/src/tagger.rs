@@ -19,8 +19,8 @@ use asyn_core::{
     Update,
 };
 use asyn_data::{
-    Encoded, Encoder, Imported, LentTensor, ModelFault, ModelFile, Renumbering, TokenEncoder,
-    Visit, WordVectors,
+    Encoded, Encoder, Grammar, Imported, LentTensor, ModelFault, ModelFile, Renumbering,
+    TokenEncoder, Visit, WordVectors,
 };
 use asyn_models::{BiLstmSpec, Characters, Crf, CrfShape, Initial, OutputLayer, Pieces};
 
@@ -257,6 +257,16 @@ impl Tagger {
             model @ SequenceModel::BiLstm(..) => model,
         };
         Self { model, ..self }
+    }
+
+    /// Labels with sequences that a grammar allows, as [`SequenceModel::with_grammar`] says.
+    ///
+    /// # Panics
+    ///
+    /// If the grammar is one of another number of labels.
+    #[must_use]
+    pub fn with_grammar(self, grammar: Option<Grammar>) -> Self {
+        Self { model: self.model.with_grammar(grammar), ..self }
     }
 
     /// Trains on examples of this tagger's encoder.

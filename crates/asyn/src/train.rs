@@ -10,14 +10,16 @@ use asyn::core::{self, Outcome};
 
 use crate::checkpoint::{self, Best, Fingerprint};
 use crate::choice::{StrategyChoice, UpdateChoice};
+use crate::data::Data;
 use crate::event::{Event, Log, SimulationFacts};
 use crate::failure::Failure;
 use crate::machine;
-use crate::plan::{self, Data, real};
+use crate::plan;
 use crate::progress::Talk;
 use crate::races::RaceFacts;
 use crate::recording::{Ending, Header, Recording, Tape};
 use crate::report::write_report;
+use crate::rules::real;
 use crate::run_folder::{RunFolder, check_target};
 use crate::settings::Settings;
 use crate::train_args::ModelArgs;

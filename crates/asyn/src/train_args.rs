@@ -13,7 +13,7 @@ use crate::choice::{
 };
 use crate::failure::Failure;
 use crate::format::{Fields, FormatChoice, SchemeChoice};
-use crate::settings::{Settings, in_words};
+use crate::settings::{Settings, in_words, to_table};
 
 /// The flags of a model.
 pub(crate) trait ModelArgs: Clone + Serialize {
@@ -25,6 +25,26 @@ pub(crate) trait ModelArgs: Clone + Serialize {
 
     /// Returns what a run of the model has where nothing else is asked for.
     fn defaults() -> Settings;
+
+    /// Refuses the flags about what is kept of a single run, where there are many runs.
+    fn refuse_files_of_a_run(&self, verb: &str) -> Result<(), Failure> {
+        let (typed, common) = (to_table(self), self.common());
+        let files = [
+            ("model", common.model.is_some()),
+            ("run", common.run.is_some()),
+            ("resume", common.resume.is_some()),
+            ("record", common.record.is_some()),
+            ("log", common.log.is_some()),
+            ("f16", common.f16),
+            ("prune", typed.contains_key("prune")),
+        ];
+        match files.iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((name, _)) => {
+                Err(Failure::Usage(format!("--{name} is not for {verb}, which keeps no model")))
+            }
+        }
+    }
 }
 
 /// The flags of `train crf` and of `measure crf`.
@@ -124,22 +144,22 @@ struct NetworkArgs {
     /// Vectors of words to start from, for the first column: text of GloVe, word2vec or fastText.
     #[arg(long, value_name = "FILE")]
     vectors: Option<PathBuf>,
-    /// β₁ of adam: what its mean of gradients keeps in a step.
+    /// β₁ of adam and momentum: what the mean of gradients keeps in a step.
     #[arg(long, value_name = "X", value_parser = below_one)]
     beta_1: Option<f64>,
-    /// β₂ of adam: what its mean of squares keeps in a step.
+    /// β₂ of adam and rmsprop: what the mean of squares keeps in a step.
     #[arg(long, value_name = "X", value_parser = below_one)]
     beta_2: Option<f64>,
-    /// ε of adam.
+    /// ε of adam and rmsprop.
     #[arg(long, value_name = "X", value_parser = positive)]
     epsilon: Option<f64>,
-    /// Passes in which adam's step size grows from 0.
+    /// Passes in which the step size grows from 0; not for sgd.
     #[arg(long, value_name = "PASSES", value_parser = not_negative)]
     warm_up: Option<f64>,
-    /// Largest norm of adam's gradient [default: none].
+    /// Largest norm of a gradient [default: none]; not for sgd.
     #[arg(long, value_name = "X", value_parser = positive)]
     clip: Option<f64>,
-    /// Whose adam's means are when several workers train.
+    /// Whose the means of adam, rmsprop and momentum are when several workers train.
     #[arg(long, value_enum)]
     moments: Option<MomentsChoice>,
 }
@@ -169,27 +189,6 @@ impl ModelArgs for BiLstmArgs {
 
     fn defaults() -> Settings {
         Settings::of_bilstm()
-    }
-}
-
-impl CrfArgs {
-    /// Refuses the flags about what is kept of a single run, where there are many runs.
-    pub(crate) fn refuse_files_of_a_run(&self, verb: &str) -> Result<(), Failure> {
-        let files = [
-            ("model", self.common.model.is_some()),
-            ("run", self.common.run.is_some()),
-            ("resume", self.common.resume.is_some()),
-            ("record", self.common.record.is_some()),
-            ("log", self.common.log.is_some()),
-            ("f16", self.common.f16),
-            ("prune", self.prune.is_some()),
-        ];
-        match files.iter().find(|(_, is_given)| *is_given) {
-            None => Ok(()),
-            Some((name, _)) => {
-                Err(Failure::Usage(format!("--{name} is not for {verb}, which keeps no model")))
-            }
-        }
     }
 }
 
@@ -288,7 +287,7 @@ pub(crate) struct AdvancedArgs {
     /// First step size.
     #[arg(long, value_name = "X", value_parser = positive)]
     rate: Option<f64>,
-    /// How the step size of sgd, asgd and adam falls.
+    /// How the step size of sgd, asgd, adam, rmsprop and momentum falls.
     #[arg(long, value_enum)]
     schedule: Option<ScheduleChoice>,
     /// Factor a pass on the step size, of adf, adf-counting and of the exponential schedule.

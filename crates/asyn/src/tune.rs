@@ -11,6 +11,7 @@
 //! | `--l2`            | an eighth of the default to eight times it, by its logarithm |
 //! | `--min-freq`      | 1, 2, 3, 5                                                |
 //! | `--edge-min-freq` | 5, 11, 30, 100, with `--rich-edges`                       |
+//! | `--dropout`       | 0, 0.2, 0.3, 0.4, 0.5, of a network                       |
 //! | `--template`      | the names of `--templates`, if there are any              |
 //!
 //! What was typed is not drawn. Trials of one template and the same cut-offs share their encoded
@@ -23,18 +24,23 @@ use std::ops::ControlFlow;
 use asyn::core::SplitMix64;
 use asyn::data::Corpus;
 use clap::{Args, Subcommand};
+use toml::{Table, Value};
 
+use crate::data::{self, Data};
 use crate::event::{DevScore, Log};
 use crate::failure::Failure;
-use crate::plan::{self, Data};
+use crate::plan;
 use crate::progress::Talk;
 use crate::recording::Tape;
-use crate::settings::{Settings, to_table};
-use crate::train_args::CrfArgs;
+use crate::settings::{NETWORK, Settings, to_table};
+use crate::train_args::{BiLstmArgs, CrfArgs, ModelArgs};
 use crate::watch::{Watch, quoted};
 
 const MIN_FREQS: [u32; 4] = [1, 2, 3, 5];
 const EDGE_MIN_FREQS: [u32; 4] = [5, 11, 30, 100];
+const DROPOUTS: [f64; 5] = [0.0, 0.2, 0.3, 0.4, 0.5];
+/// What is drawn, as far as a model has it.
+const DRAWN: [&str; 6] = ["rate", "l2", "dropout", "min-freq", "edge-min-freq", "template"];
 /// By how much a drawn step size differs from the default at most, as a factor.
 const RATES: f64 = 4.0;
 /// By how much a drawn strength of the regularisation differs.
@@ -48,12 +54,20 @@ pub(crate) enum TuneVerb {
 Examples:
   asyn tune crf train.txt -d dev.txt --strategy serial
   asyn tune crf train.txt -d 10% --trials 32 --templates chunking,chunking-rich --l2 1")]
-    Crf(TuneArgs),
+    Crf(TuneArgs<CrfArgs>),
+    /// Searches settings of a bidirectional LSTM.
+    #[command(
+        name = "bilstm",
+        after_help = "\
+Examples:
+  asyn tune bilstm train.txt -d 10% --characters 30,25 --trials 8 --max-passes 4"
+    )]
+    BiLstm(TuneArgs<BiLstmArgs>),
 }
 
-/// The flags of `tune crf`.
+/// The flags of `tune`.
 #[derive(Debug, Args)]
-pub(crate) struct TuneArgs {
+pub(crate) struct TuneArgs<A: Args> {
     /// Number of settings that are tried, the first being those that are typed and the defaults.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     trials: u32,
@@ -64,7 +78,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "NAME|FILE,...", value_delimiter = ',', conflicts_with = "template")]
     templates: Vec<String>,
     #[command(flatten)]
-    crf: Box<CrfArgs>,
+    model: Box<A>,
 }
 
 /// Settings, and how they did.
@@ -80,9 +94,9 @@ struct Trial {
 }
 
 /// Tries settings, and prints them by their scores with the command line of the best.
-pub(crate) fn run(args: &TuneArgs, talk: Talk) -> Result<(), Failure> {
-    args.crf.refuse_files_of_a_run("tune")?;
-    let typed = to_table(&*args.crf);
+pub(crate) fn run<A: ModelArgs + Args>(args: &TuneArgs<A>, talk: Talk) -> Result<(), Failure> {
+    args.model.refuse_files_of_a_run("tune")?;
+    let typed = to_table(&*args.model);
     let problem = if !typed.contains_key("dev") {
         "tune needs --dev: the score to choose by"
     } else if typed.contains_key("init") {
@@ -95,14 +109,15 @@ pub(crate) fn run(args: &TuneArgs, talk: Talk) -> Result<(), Failure> {
     if !problem.is_empty() {
         return Err(Failure::Usage(problem.to_owned()));
     }
-    let settings = Settings::resolve(&*args.crf)?;
-    let corpora = plan::read(&settings)?;
+    let settings = Settings::resolve(&*args.model)?;
+    let corpora = data::read(&settings)?;
     let mut trials = draw(args, &settings);
     let is_stopped = halve(&mut trials, args, &corpora, talk)?;
     trials.sort_by(by_score);
     let done: Vec<&Trial> = trials.iter().filter(|trial| trial.settings.passes > 0).collect();
     if let [best, ..] = &done[..] {
-        let text = format!("{}\n{}\n", table(&done), command_line(&best.settings));
+        let defaults = flags_of(&A::defaults());
+        let text = format!("{}\n{}\n", table(&done), command_line(&best.settings, &defaults));
         stdout().write_all(text.as_bytes()).map_err(|source| Failure::Output { source })?;
     }
     match is_stopped {
@@ -113,8 +128,8 @@ pub(crate) fn run(args: &TuneArgs, talk: Talk) -> Result<(), Failure> {
 
 /// Draws the trials. All numbers are drawn for all of them, so that what is typed changes nothing
 /// else.
-fn draw(args: &TuneArgs, settings: &Settings) -> Vec<Trial> {
-    let typed = to_table(&*args.crf);
+fn draw<A: ModelArgs + Args>(args: &TuneArgs<A>, settings: &Settings) -> Vec<Trial> {
+    let typed = flattened(to_table(&*args.model));
     let is_open = |name: &str| !typed.contains_key(name);
     let mut random = SplitMix64::new(settings.seed);
     let first = args.templates.first().cloned().or_else(|| settings.template.clone());
@@ -124,6 +139,7 @@ fn draw(args: &TuneArgs, settings: &Settings) -> Vec<Trial> {
         let min_freq = *choice(&MIN_FREQS, &mut random);
         let edge_min_freq = *choice(&EDGE_MIN_FREQS, &mut random);
         let template = random.below(args.templates.len().max(1) as u64);
+        let dropout = settings.bilstm.as_ref().map(|_| *choice(&DROPOUTS, &mut random));
         let mut trial = Trial { number, settings: settings.clone(), rate: None, best: None };
         if number == 1 {
             return trial;
@@ -138,6 +154,11 @@ fn draw(args: &TuneArgs, settings: &Settings) -> Vec<Trial> {
         if is_open("edge-min-freq") && settings.rich_edges {
             trial.settings.edge_min_freq = edge_min_freq;
         }
+        if let (Some(network), Some(dropout)) = (&mut trial.settings.bilstm, dropout)
+            && is_open("dropout")
+        {
+            network.dropout = dropout;
+        }
         let template = usize::try_from(template).ok().and_then(|at| args.templates.get(at));
         trial.settings.template = template.or(settings.template.as_ref()).cloned();
         trial
@@ -147,9 +168,9 @@ fn draw(args: &TuneArgs, settings: &Settings) -> Vec<Trial> {
 
 /// Trains the best half of the trials again and again, for twice as many passes each time. Returns
 /// whether the user ended it.
-fn halve(
+fn halve<A: ModelArgs + Args>(
     trials: &mut [Trial],
-    args: &TuneArgs,
+    args: &TuneArgs<A>,
     (train, dev): &(Corpus, Option<Corpus>),
     talk: Talk,
 ) -> Result<bool, Failure> {
@@ -157,8 +178,9 @@ fn halve(
         trials.sort_by(by_score);
         let alive = &mut trials[..n_trials as usize];
         let features = |trial: &Trial| {
-            let Settings { template, min_freq, edge_min_freq, .. } = &trial.settings;
-            (template.clone(), *min_freq, *edge_min_freq)
+            let Settings { template, min_freq, edge_min_freq, bilstm, .. } = &trial.settings;
+            let dropout = bilstm.as_ref().map(|network| network.dropout.to_bits());
+            (template.clone(), *min_freq, *edge_min_freq, dropout)
         };
         alive.sort_by_key(|trial| (features(trial), trial.number));
         for sharing in alive.chunk_by_mut(|a, b| features(a) == features(b)) {
@@ -253,44 +275,73 @@ impl Trial {
 
 /// Returns the trials, the best first.
 fn table(trials: &[&Trial]) -> String {
-    let mut text =
-        "   F1  accuracy  pass  passes      rate        l2  min-freq  edge-min-freq  template\n"
-            .to_owned();
+    let has = |name: &&str| match *name {
+        "dropout" => trials.iter().any(|trial| trial.settings.bilstm.is_some()),
+        "l2" | "edge-min-freq" => trials.iter().any(|trial| trial.settings.bilstm.is_none()),
+        _ => true,
+    };
+    let names: Vec<&str> = DRAWN.into_iter().filter(has).collect();
+    let cell = |name: &str, value: &str| match name {
+        "template" => format!("  {value}"),
+        _ => format!("  {value:>0$}", name.len().max(8)),
+    };
+    let mut text = "   F1  accuracy  pass  passes".to_owned();
+    text.extend(names.iter().map(|name| cell(name, name)));
+    text.push('\n');
     for Trial { settings, best, .. } in trials {
         let score = best.map_or(format!("{:>21}", "diverged"), |(score, pass)| {
             format!("{:5.2}  {:8.2}  {pass:4}", score.f1, score.accuracy)
         });
-        let edge = settings.edge_min_freq.to_string();
-        text.push_str(&format!(
-            "{score}  {:6}  {:8}  {:8}  {:8}  {:>13}  {}\n",
-            settings.passes,
-            settings.rate.unwrap_or_default(),
-            settings.l2,
-            settings.min_freq,
-            if settings.rich_edges { &edge } else { "-" },
-            settings.template.as_deref().unwrap_or_default()
-        ));
+        text.push_str(&format!("{score}  {:6}", settings.passes));
+        let flags = flags_of(settings);
+        text.extend(names.iter().map(|name| {
+            let is_off = *name == "edge-min-freq" && !settings.rich_edges;
+            let value = if is_off { "-".to_owned() } else { word(flags.get(*name)) };
+            cell(name, &value)
+        }));
+        text.push('\n');
     }
     text
 }
 
 /// Returns the line that trains with these settings, as far as they are not the defaults.
-fn command_line(settings: &Settings) -> String {
-    let defaults = to_table(&Settings::default());
-    let mut words = vec!["asyn train crf".to_owned(), quoted(&settings.train.to_string_lossy())];
-    for (name, value) in &to_table(settings) {
+fn command_line(settings: &Settings, defaults: &Table) -> String {
+    let kind = if settings.bilstm.is_some() { "bilstm" } else { "crf" };
+    let train = quoted(&settings.train.to_string_lossy());
+    let mut words = vec![format!("asyn train {kind}"), train];
+    for (name, value) in &flags_of(settings) {
         if defaults.get(name) == Some(value) || name == "train" {
             continue;
         }
         words.push(format!("--{name}"));
         match value {
-            toml::Value::Boolean(_) => {}
-            toml::Value::String(text) => words.push(quoted(text)),
-            number => words.push(number.to_string()),
+            Value::Boolean(_) => {}
+            value => words.push(quoted(&word(Some(value)))),
         }
     }
     words.push("--model model.safetensors".to_owned());
     words.join(" ")
+}
+
+/// Returns settings by their flags, those of a network among the others.
+fn flags_of(settings: &Settings) -> Table {
+    flattened(to_table(settings))
+}
+
+fn flattened(mut table: Table) -> Table {
+    if let Some(Value::Table(network)) = table.remove(NETWORK) {
+        table.extend(network);
+    }
+    table
+}
+
+/// Returns a value as it is typed.
+fn word(value: Option<&Value>) -> String {
+    match value {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(number) => number.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use asyn::core::{self, Observer, PassReport, Quiet, SharedWeights};
 use asyn::{HeldOut, SequenceModel};
 
 use crate::checkpoint::{self, Best, Fingerprint};
+use crate::data::Data;
 use crate::event::{DataFacts, DevScore, Event, Log, MachineFacts, SettingFacts, SimulationFacts};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::machine;
-use crate::plan::Data;
 use crate::progress::{Progress, Talk};
 use crate::races::RaceFacts;
 use crate::rate;

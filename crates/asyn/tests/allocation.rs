@@ -5,10 +5,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use asyn::Tagger;
 use asyn::core::{Adf, Trainer};
-use asyn::data::{Encoder, Grammar, Scheme, Template, VocabularyOptions, planted};
-use asyn::models::Constraints;
+use asyn::data::{Encoder, Grammar, Scheme, Template, TokenEncoder, VocabularyOptions, planted};
+use asyn::models::{BiLstmSpec, Characters, Constraints, Initial, OutputLayer};
+use asyn::{SequenceModel, Tagger};
 
 thread_local! {
     static N_ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -52,6 +52,43 @@ fn n_allocations(work: impl FnOnce()) -> usize {
     let before = N_ALLOCATIONS.get();
     work();
     N_ALLOCATIONS.get() - before
+}
+
+/// A Bi-LSTM of planted chunks, untrained.
+fn network(output: OutputLayer) -> Tagger {
+    let train = planted::chunking(100, 3).corpus();
+    let template = Template::builtin("words-tags").unwrap();
+    let (encoder, _) = Encoder::build(&train, template, &VocabularyOptions::default()).unwrap();
+    let columns = TokenEncoder::new(&encoder, &train, true);
+    let spec = BiLstmSpec {
+        columns: Vec::new(),
+        characters: Some(Characters { rows: 0, width: 6, hidden: 5 }),
+        hidden: 16,
+        layers: 2,
+        labels: 0,
+        output,
+        dropout: 0.3,
+        unknown: 0.5,
+        initial: Initial::Orthogonal,
+    };
+    let model = SequenceModel::bilstm_of(&encoder, columns, &[16, 8, 4], spec).unwrap();
+    Tagger::new(encoder, model, 1)
+}
+
+#[test]
+fn a_network_allocates_nothing_behind_the_longest_sentence() {
+    let test = planted::chunking(60, 9).corpus();
+    for output in [OutputLayer::Softmax, OutputLayer::Crf] {
+        let tagger = shared(network(output));
+        let mut labeller = tagger.labeller();
+        let mut label_all = || {
+            for sentence in test.sentences() {
+                assert_eq!(labeller.label(&sentence).len(), sentence.len());
+            }
+        };
+        assert!(n_allocations(&mut label_all) > 0);
+        assert_eq!(n_allocations(&mut label_all), 0, "{output:?}");
+    }
 }
 
 fn shared<T: Send + Sync>(value: T) -> T {

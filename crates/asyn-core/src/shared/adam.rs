@@ -17,11 +17,11 @@ pub struct AdamStep {
     pub rate: f32,
     /// β₁, at least 0 and below 1.
     pub beta_1: f32,
-    /// β₂, at least 0 and below 1.
+    /// β₂, at least 0 and at most 1.
     pub beta_2: f32,
     /// ε, above 0.
     pub epsilon: f32,
-    /// The largest magnitude of `m / (√v + ε)`, above 0.
+    /// The largest magnitude of `m / (√v + ε)`, above 0; infinite for none.
     pub limit: f32,
     /// `c`, the factor of the gradient: less than 1 where its norm is clipped.
     pub scale: f32,
@@ -42,7 +42,7 @@ pub struct MissedSteps<'a> {
     pub terms: &'a [[f32; 2]],
     /// ε, above 0.
     pub epsilon: f32,
-    /// The largest magnitude of `m / √v`, above 0; beyond it `m` is cut.
+    /// The largest magnitude of `m / (√v + ε)`, above 0; beyond it `m` is cut.
     pub limit: f32,
     /// By what the moments are multiplied.
     pub keep: [f32; 2],

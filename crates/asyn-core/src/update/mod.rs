@@ -5,6 +5,7 @@
 //! | [`Sgd`] | one schedule, optionally averaged  | a scale by ticket; one table if averaged |
 //! | [`Adf`] | by how often a block is used       | step sizes by frequency class  |
 //! | [`Adam`] | by the mean and the size of recent gradients | two moments of each weight |
+//! | … as RMSProp, momentum | by their size, or their mean, alone | the same |
 //! | [`AdfCounting`] | the same, counted in each window | step size and count of each block |
 //! | [`AdaptiveRevision`] | by the gradients so far and their age | three tables |
 //!
@@ -20,7 +21,7 @@ mod frequencies;
 mod l2;
 mod sgd;
 
-pub use adam::{Adam, AdamState, Moments};
+pub use adam::{Adam, AdamForm, AdamState, Moments};
 pub use adaptive_revision::{AdaptiveRevision, AdaptiveRevisionState};
 pub use adf::{Adf, AdfState};
 pub use adf_counting::{AdfCounting, AdfCountingState};

@@ -13,8 +13,9 @@ impl Decode for BiLstm {
     /// The label of each token.
     type Output = Vec<u16>;
 
-    /// Computes the best labels: of each token, or of the sentence with a CRF output. Ties go to
-    /// the smaller label.
+    /// Computes the best labels: of each token, or of the sentence with a CRF output, of those
+    /// sequences that the grammar of the model allows where there are any. Ties go to the smaller
+    /// label.
     fn decode(
         &self,
         worker: &Worker<'_>,
@@ -77,6 +78,6 @@ impl BiLstm {
         let BiLstmWorkspace { packing, inputs, output, .. } = workspace;
         let last = self.layers.len();
         let x = &inputs[last][..packing.n_rows() * self.width(last)];
-        self.output.decode(worker, packing, x, output, take);
+        self.output.decode(worker, packing, x, self.grammar.as_ref(), output, take);
     }
 }

@@ -37,6 +37,7 @@ mod product;
 mod spec;
 
 use asyn_core::{Layout, SharedWeights};
+use asyn_data::Grammar;
 
 pub use spec::{BiLstmSpec, Characters, Column, Initial, OutputLayer};
 
@@ -94,6 +95,7 @@ pub struct BiLstm {
     layers: Vec<Layer>,
     output: Output,
     dropout: Option<Dropout>,
+    grammar: Option<Grammar>,
 }
 
 /// The scratch memory of one worker.
@@ -134,7 +136,20 @@ impl BiLstm {
         let inputs = layers[spec.layers - 1].outputs();
         let output = Output::new(&mut layout, inputs, spec.labels, spec.output);
         let dropout = Dropout::new(spec.dropout);
-        Ok(Self { spec: spec.clone(), layout, input, layers, output, dropout })
+        Ok(Self { spec: spec.clone(), layout, input, layers, output, dropout, grammar: None })
+    }
+
+    /// Decodes sequences that a grammar allows, where it allows one; training takes no notice.
+    ///
+    /// # Panics
+    ///
+    /// If the grammar is one of another number of labels.
+    #[must_use]
+    pub fn with_grammar(self, grammar: Option<Grammar>) -> Self {
+        if let Some(grammar) = &grammar {
+            assert_eq!(grammar.n_labels(), self.spec.labels, "labels of the grammar");
+        }
+        Self { grammar, ..self }
     }
 
     /// Returns what the model looks like.

@@ -14,9 +14,11 @@
 use std::iter;
 
 use asyn_core::{Gradient, Layout, TensorId, Touched, Worker};
+use asyn_data::Grammar;
 
 use super::packing::Packing;
 use super::{OutputLayer, product};
+use crate::crf::Constraints;
 use crate::crf::log_space::Scores;
 use crate::kernel::chain::Chain;
 use crate::kernel::softmax::Softmax;
@@ -47,6 +49,8 @@ pub(super) struct OutputSpace {
     /// The gold label of each row.
     gold: Vec<u16>,
     transitions: Vec<f32>,
+    /// `Y × Y`: the transitions of one sentence, minus infinity where a grammar forbids them.
+    edges: Vec<f32>,
     chain: Chain,
     viterbi: Viterbi,
     /// The labels of one sentence.
@@ -75,6 +79,7 @@ impl Output {
             bias: vec![0.0; self.width],
             gold: Vec::new(),
             transitions: vec![0.0; n],
+            edges: Vec::new(),
             chain: Chain::new(self.labels),
             viterbi: Viterbi::new(self.labels),
             labels: Vec::new(),
@@ -200,38 +205,64 @@ impl Output {
         loss
     }
 
-    /// Calls `take` with each sentence and its best labels; ties go to the smaller label.
+    /// Calls `take` with each sentence and its best labels, of those sequences that a grammar
+    /// allows where there are any; ties go to the smaller label.
     pub(super) fn decode(
         &self,
         worker: &Worker<'_>,
         packing: &Packing,
         x: &[f32],
+        grammar: Option<&Grammar>,
         space: &mut OutputSpace,
         mut take: impl FnMut(usize, &[u16]),
     ) {
         self.score(worker, packing, x, space);
-        let (n, width) = (self.labels, self.width);
-        let OutputSpace { rows, bias, transitions, viterbi, labels, .. } = space;
-        if self.transitions.is_some() {
-            viterbi.set_edges(0, transitions);
-        }
         for sentence in 0..packing.n_sequences() {
-            labels.clear();
-            let scores = packing.rows_of(sentence).map(|row| &rows[row * width..][..n]);
-            if self.transitions.is_some() {
-                viterbi.resize(packing.len_of(sentence), false);
-                let stride = viterbi.width();
-                for (node, scores) in viterbi.nodes_mut().chunks_exact_mut(stride).zip(scores) {
-                    for (node, (score, bias)) in node.iter_mut().zip(scores.iter().zip(&*bias)) {
-                        *node = score + bias;
-                    }
-                }
-                viterbi.run(labels);
-            } else {
+            let rows = packing.rows_of(sentence);
+            if self.transitions.is_none() {
+                let OutputSpace { rows: scores, bias, labels, .. } = space;
+                let scores = rows.clone().map(|row| &scores[row * self.width..][..self.labels]);
+                labels.clear();
                 labels.extend(scores.map(|scores| best(scores, bias)));
             }
-            take(sentence, labels);
+            // The best labels of all tokens are the best sequence, if they are allowed together.
+            let is_chain = self.transitions.is_some()
+                || grammar.is_some_and(|grammar| !grammar.allows(&space.labels));
+            if is_chain && !self.best_within(rows.clone(), grammar, space) {
+                self.best_within(rows, None, space);
+            }
+            take(sentence, &space.labels);
         }
+    }
+
+    /// Sets `labels` to the best sequence for the scores in `rows`, of those that a grammar allows;
+    /// returns whether there is one.
+    fn best_within(
+        &self,
+        rows: impl Iterator<Item = usize> + Clone,
+        grammar: Option<&Grammar>,
+        space: &mut OutputSpace,
+    ) -> bool {
+        let (n, width) = (self.labels, self.width);
+        let OutputSpace { rows: scores, bias, transitions, edges, viterbi, labels, .. } = space;
+        let constraints = Constraints { grammar, allowed: &[] };
+        edges.clear();
+        edges.extend(transitions.iter().take(n * n));
+        edges.resize(n * n, 0.0);
+        constraints.mask_edges(edges);
+        viterbi.resize(rows.clone().count(), false);
+        viterbi.set_edges(0, edges);
+        let stride = viterbi.width();
+        for (node, row) in viterbi.nodes_mut().chunks_exact_mut(stride).zip(rows) {
+            let scores = &scores[row * width..][..n];
+            for (node, (score, bias)) in node.iter_mut().zip(scores.iter().zip(&*bias)) {
+                *node = score + bias;
+            }
+        }
+        if !viterbi.nodes_mut().is_empty() {
+            constraints.mask_nodes(n, viterbi.nodes_mut(), stride);
+        }
+        viterbi.run(labels) > f32::NEG_INFINITY
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Lattice {
 
 impl Constraints<'_> {
     /// Forbids pairs of labels, in a matrix of edge scores.
-    pub(super) fn mask_edges(&self, scores: &mut [f32]) {
+    pub(crate) fn mask_edges(&self, scores: &mut [f32]) {
         if let Some(grammar) = self.grammar {
             mask(scores, grammar.transitions());
         }
@@ -61,7 +61,7 @@ impl Constraints<'_> {
     /// # Panics
     ///
     /// If the constraints are for another number of labels or tokens.
-    pub(super) fn mask_nodes(&self, n_labels: usize, nodes: &mut [f32], width: usize) {
+    pub(crate) fn mask_nodes(&self, n_labels: usize, nodes: &mut [f32], width: usize) {
         let len = nodes.len() / width;
         if let Some(grammar) = self.grammar {
             assert_eq!(grammar.n_labels(), n_labels, "labels of the grammar");

@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::corpus::CorpusFindings;
 use super::overlap::Overlap;
+use crate::data::{default_template, find_template};
 use crate::failure::Failure;
 use crate::format::{Fields, FormatChoice, format_of, options_of};
-use crate::plan::{default_template, find_template};
 use crate::settings::all_cores;
 
 /// How many examples of a finding are named.

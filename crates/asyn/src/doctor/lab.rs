@@ -14,11 +14,12 @@ use asyn::models::Crf;
 use asyn::{Examples, HeldOut, SequenceModel};
 
 use crate::choice::{InstrumentsChoice, Replication};
+use crate::data::Data;
 use crate::defaults;
 use crate::event::DevScore;
 use crate::failure::Failure;
-use crate::plan::{self, Data};
 use crate::progress::Talk;
+use crate::rules;
 use crate::settings::Settings;
 
 /// The passes of a real run; the last one is timed.
@@ -125,7 +126,7 @@ impl Lab {
         start: &SharedWeights,
     ) -> Result<SimulationReport, Failure> {
         let settings = self.settings_of(layout, 1, 1, InstrumentsChoice::Off);
-        let trainer = plan::trainer(&settings, strategy, plan::adf(&settings))?;
+        let trainer = rules::trainer(&settings, strategy, rules::adf(&settings))?;
         let mut weights = self.crf.initial_weights(1);
         weights.copy_from(start);
         let fitted = trainer.fit(&self.crf, &self.examples, &mut weights, &mut ());
@@ -151,7 +152,7 @@ impl Lab {
     }
 
     fn train(&self, settings: &Settings, strategy: impl Strategy) -> Result<Measured, Failure> {
-        let trainer = plan::trainer(settings, strategy, plan::adf(settings))?;
+        let trainer = rules::trainer(settings, strategy, rules::adf(settings))?;
         let mut weights = self.crf.initial_weights(settings.seed);
         let outcome = trainer.fit(&self.crf, &self.examples, &mut weights, &mut ());
         let passes = outcome.map_err(asyn::Error::from)?.passes;

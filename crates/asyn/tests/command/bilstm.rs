@@ -30,6 +30,8 @@ fn every_kind_of_network_learns_and_says_what_it_is() {
         ("--layers 2 --dropout 0.1 --initial xavier --clip 5 --warm-up 0.5", "softmax"),
         ("--initial diag-normal --scheme iobes --output crf", "crf"),
         ("--update sgd --rate 0.05 --l2 0.01", "softmax"),
+        ("--update rmsprop --rate 0.003 --beta-2 0.99", "softmax"),
+        ("--update momentum --rate 0.005 --beta-1 0.9 --clip 5", "softmax"),
     ] {
         let flags = flags.to_owned();
         let line = train(&format!("--passes 8 -m model {flags}"));
@@ -91,7 +93,7 @@ fn half_the_bits_give_nearly_the_same_labels() {
 #[test]
 fn a_run_that_goes_on_ends_as_if_it_had_not_stopped() {
     let place = Place::with_corpus(80);
-    for update in ["--dropout 0.2 --characters 6,5", "--update sgd"] {
+    for update in ["--dropout 0.2 --characters 6,5", "--update sgd", "--update momentum"] {
         let line = |run: &str| train(&format!("{update} -d 20% --segment 16 --run {run}"));
         let (whole, parts) = (format!("{}-whole", update.len()), format!("{}-parts", update.len()));
         place.succeed(&format!("{} --passes 4", line(&whole)));
@@ -282,7 +284,10 @@ fn what_makes_no_sense_is_refused() {
         ("--update adf", "--update adf is for crf"),
         ("--update lbfgs", "--update lbfgs is for crf"),
         ("--l2 1", "--l2 is for --update sgd"),
-        ("--update sgd --beta-1 0.9", "--beta-1 is for --update adam"),
+        ("--update sgd --beta-1 0.9", "--beta-1 is for --update adam, momentum"),
+        ("--update rmsprop --beta-1 0.9", "--beta-1 is for --update adam, momentum"),
+        ("--update momentum --epsilon 0.1", "--epsilon is for --update adam, rmsprop"),
+        ("--update momentum --l2 1", "--l2 is for --update sgd: momentum has none"),
         ("--width 10", "--width has 1 lengths: the template words-tags has 3 columns"),
         ("--width 0,1,2", "expected lengths"),
         ("--hidden 0", "--hidden"),
@@ -311,13 +316,65 @@ fn what_makes_no_sense_is_refused() {
         ("tag -q -m good --nbest 2 train.txt", "--nbest needs a model of kind crf"),
         ("tag -q -m good --explain train.txt", "--explain needs a model of kind crf"),
         ("tag -q -m good --constraints train.txt", "--constraints needs a model of kind crf"),
-        ("tag -q -m good --valid train.txt", "--valid needs a model of kind crf"),
         ("dump good", "good: a bilstm has no weights of attributes"),
         ("segment -q -m good train.txt", "not one of segmented text"),
     ] {
         assert_fails(&place.run(line), 2, cause);
     }
-    assert_eq!(tagged(&place, "good", "--valid=off"), tagged(&place, "good", ""));
+}
+
+#[test]
+fn labels_are_sequences_that_the_tag_scheme_allows() {
+    let place = Place::with_corpus(60);
+    for output in ["softmax", "crf"] {
+        // After so little training many tokens are wrong.
+        let line = train(&format!("--output {output} --passes 1 -m model"));
+        place.succeed(&line.replace("--rate 0.01", "--rate 0.002"));
+        let labels = |flags: &str| -> Vec<String> {
+            let text = tagged(&place, "model", flags);
+            text.lines().map(|line| line.rsplit(' ').next().unwrap_or("").to_owned()).collect()
+        };
+        let n_invalid = |labels: &[String]| {
+            let before = std::iter::once("").chain(labels.iter().map(String::as_str));
+            let pairs = before.zip(labels);
+            let follows = |(before, label): &(&str, &String)| match label.strip_prefix("I-") {
+                Some(kind) => before.get(2..) == Some(kind),
+                None => true,
+            };
+            pairs.filter(|pair| !follows(pair)).count()
+        };
+        assert_eq!(n_invalid(&labels("")), 0, "{output}");
+        assert_eq!(labels("--valid"), labels(""), "{output}");
+        if output == "softmax" {
+            assert!(n_invalid(&labels("--valid=off")) > 0);
+        }
+        // In IOB1 B stands behind its own type only, and no label begins a chunk otherwise.
+        let iob1 = labels("--valid=iob1");
+        assert!(!iob1[0].starts_with("B-"), "{output}: {}", iob1[0]);
+    }
+}
+
+#[test]
+fn folds_and_settings_are_tried() {
+    let place = Place::with_corpus(60);
+    let flags = "--width 16,8,4 --hidden 16 --strategy serial --seed 5";
+    let table = place.succeed(&format!("cv bilstm -q train.txt {flags} --folds 3 --passes 2"));
+    assert!(table.contains("mean F1") && table.lines().count() == 6, "{table}");
+    let line = format!("tune bilstm -q train.txt {flags} -d 20% --trials 4 --max-passes 2");
+    let table = place.succeed(&line);
+    assert_eq!(place.succeed(&line), table);
+    let header = "   F1  accuracy  pass  passes      rate   dropout  min-freq  template";
+    assert_eq!(table.lines().next(), Some(header), "{table}");
+    let best = table.lines().last().unwrap();
+    assert!(best.starts_with("asyn train bilstm train.txt --dev 20%"), "{best}");
+    place.succeed(best.strip_prefix("asyn ").unwrap());
+    assert!(place.path("model.safetensors").exists());
+    for (line, cause) in [
+        ("cv bilstm train.txt -m no", "--model is not for cv"),
+        ("tune bilstm train.txt", "tune needs --dev"),
+    ] {
+        assert_fails(&place.run(line), 2, cause);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::place::{Place, assert_fails, errors};
 
 /// Trains and returns the forecast of memory and the most that was held, in bytes.
 fn forecast_and_peak(place: &Place, flags: &str) -> (f64, f64) {
-    place.succeed(&format!("train crf -q {flags} --log log"));
+    place.succeed(&format!("train {flags} -q --log log"));
     let log = place.text("log");
     let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let forecast = events[0]["forecast"]["memory_bytes"].as_f64().unwrap();
@@ -30,7 +30,7 @@ fn assert_close(place: &Place, flags: &str) {
 #[test]
 fn the_memory_of_a_run_is_forecast_within_a_tenth_or_ten_megabytes() {
     let place = Place::with_corpus(800);
-    let train = "train.txt -f 1 --passes 2 -t 2";
+    let train = "crf train.txt -f 1 --passes 2 -t 2";
     for flags in [
         "-m m",
         "-m m --rich-edges -d 20% --strategy serial",
@@ -40,6 +40,20 @@ fn the_memory_of_a_run_is_forecast_within_a_tenth_or_ten_megabytes() {
         "-m m --update lbfgs",
         "-m m --init m",
         "--run r --rich-edges -d 20%",
+    ] {
+        assert_close(&place, &format!("{train} {flags}"));
+    }
+}
+
+#[test]
+fn the_memory_of_a_network_is_forecast_too() {
+    let place = Place::with_corpus(60);
+    let train = "bilstm train.txt --passes 2 -t 2";
+    for flags in [
+        "-m m --hidden 200",
+        "-m m --hidden 200 -d 20% --moments private --accumulate 8 --dropout 0.3",
+        "-m m --hidden 64 --characters 30,25 --update sgd --strategy locked",
+        "--run r --hidden 200 -d 20%",
     ] {
         assert_close(&place, &format!("{train} {flags}"));
     }
@@ -64,18 +78,18 @@ fn many_labels_and_long_sentences_are_within_bounds_or_refused() {
         _ = write!(text, "w{} L{}\nv{} L{}\n\n", i % 700, i % 1000, i % 90, (i * 7) % 1000);
     }
     place.write("labels.txt", &text);
-    let train = "labels.txt -p word -f 1 --passes 1 --strategy serial -m m";
+    let train = "crf labels.txt -p word -f 1 --passes 1 --strategy serial -m m";
     assert_close(&place, train);
     // Each attribute that is rich takes a million weights, 4 MB, in three copies.
-    let rich = format!("train crf -q {train} --rich-edges --edge-min-freq 1");
+    let rich = format!("train {train} -q --rich-edges --edge-min-freq 1");
     let output = place.command(&rich).output().unwrap();
     if !output.status.success() {
         assert_fails(&output, 2, "labels.txt: training would take ");
     }
     let long: String = (0..100_000).map(|i| format!("w{} T{}\n", i % 977, i % 13)).collect();
     place.write("long.txt", long);
-    assert_close(&place, "long.txt -p word --passes 1 --strategy serial -m m");
-    assert_close(&place, "long.txt -p word --passes 1 -t 2 -m m --rich-edges --sr-length 20");
+    assert_close(&place, "crf long.txt -p word --passes 1 --strategy serial -m m");
+    assert_close(&place, "crf long.txt -p word --passes 1 -t 2 -m m --rich-edges --sr-length 20");
 }
 
 #[test]

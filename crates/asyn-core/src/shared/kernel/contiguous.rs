@@ -246,7 +246,8 @@ pub(super) unsafe fn adam_catch_up<V: Lanes>(wmv: &[&[AtomicU32]; 3], missed: &M
                 let [m, v] = self.0.map(|moment| moment.add(i));
                 let second = V::load_shared(v);
                 let (root, epsilon) = (second.sqrt(), V::splat(epsilon));
-                let first = V::load_shared(m).clamp(root.mul(V::splat(limit)));
+                let limit = root.add(epsilon).mul(V::splat(limit));
+                let first = V::load_shared(m).clamp(limit);
                 let mut sum = V::splat(0.0);
                 for &[a, b] in terms {
                     sum = sum.add(V::splat(a).div(root.mul_add(V::splat(b), epsilon)));

@@ -9,6 +9,15 @@
 //! w ← w − αₜ m / (√v + ε)    αₜ = α √(1 − β₂ᵗ) / (1 − β₁ᵗ)
 //! ```
 //!
+//! Two older rules take the same steps with other numbers, so they are forms of this one
+//! ([`AdamForm`]): RMSProp (Tieleman and Hinton, "Lecture 6.5", 2012), and the descent with
+//! momentum of Polyak (1964).
+//!
+//! ```text
+//! v ← β₂ v + (1 − β₂) g²,  w ← w − α g / (√v + ε)      β₁ = 0, no correction for the bias
+//! u ← β₁ u + g,            w ← w − α u                 u = m / (1 − β₁); β₂ = 1 keeps v at 0; ε = 1
+//! ```
+//!
 //! Matrices take a step from the factors of their gradient, without a buffer for it. A row of a
 //! table, such as an embedding, has a gradient only in the steps that use it, but its momentum
 //! moves it in all of them. It is brought up to date before it is read: its stamp says up to
@@ -34,6 +43,18 @@ use crate::schedule::Schedule;
 use crate::shared::{AdamStep, MissedSteps, SharedWeights, Stamps};
 use crate::touched::Touched;
 use crate::worker::Worker;
+
+/// Which rule [`Adam`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AdamForm {
+    /// Adam itself.
+    #[default]
+    Adam,
+    /// RMSProp; β₁ is not used.
+    RmsProp,
+    /// Gradient descent with momentum β₁; β₂ and ε are not used. No bound holds for its steps.
+    Momentum,
+}
 
 /// Whose the moments of [`Adam`] are when several workers train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +82,8 @@ pub enum Moments {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
+    /// Adam, or a rule that takes its steps with other numbers.
+    pub form: AdamForm,
     /// α over time.
     pub schedule: Schedule,
     /// β₁, from 0 to below 1.
@@ -80,6 +103,7 @@ pub struct Adam {
 impl Default for Adam {
     fn default() -> Self {
         Self {
+            form: AdamForm::Adam,
             schedule: Schedule::Constant { rate: 1e-3 },
             beta_1: 0.95,
             beta_2: 0.95,
@@ -144,7 +168,17 @@ impl AdamState {
 }
 
 impl Adam {
-    /// Returns the step size of a step, counted from 0, with the correction for the bias.
+    /// Returns β₁, β₂ and ε of the form.
+    fn numbers(&self) -> (Real, Real, Real) {
+        match self.form {
+            AdamForm::Adam => (self.beta_1, self.beta_2, self.epsilon),
+            AdamForm::RmsProp => (0.0, self.beta_2, self.epsilon),
+            AdamForm::Momentum => (self.beta_1, 1.0, 1.0),
+        }
+    }
+
+    /// Returns the step size of a step, counted from 0, on the means that are kept: for Adam with
+    /// the correction for the bias, for momentum as the sum of gradients takes it.
     fn rate(&self, state: &AdamState, step: f64) -> f64 {
         #[allow(clippy::cast_precision_loss, reason = "examples are far fewer than 2^53")]
         let passes = step * state.examples_per_step as f64 / state.n_examples.max(1) as f64;
@@ -156,15 +190,21 @@ impl Adam {
             }
             _ => 1.0,
         };
-        let [first, second] =
-            [self.beta_1, self.beta_2].map(|beta| 1.0 - f64::from(beta).powf(step + 1.0));
-        f64::from(self.schedule.rate(passes)) * warm * second.sqrt() / first
+        let [first, second] = [self.beta_1, self.beta_2].map(f64::from);
+        let correction = match self.form {
+            AdamForm::Adam => {
+                (1.0 - second.powf(step + 1.0)).sqrt() / (1.0 - first.powf(step + 1.0))
+            }
+            AdamForm::RmsProp => 1.0,
+            AdamForm::Momentum => 1.0 / (1.0 - first),
+        };
+        f64::from(self.schedule.rate(passes)) * warm * correction
     }
 
     /// Returns the numbers of a step.
     #[allow(clippy::cast_possible_truncation, reason = "the kernels take f32")]
     fn step(&self, state: &AdamState, step: u32, scale: Real) -> AdamStep {
-        let Self { beta_1, beta_2, epsilon, .. } = *self;
+        let (beta_1, beta_2, epsilon) = self.numbers();
         AdamStep {
             rate: self.rate(state, f64::from(step)) as Real,
             beta_1,
@@ -176,9 +216,10 @@ impl Adam {
     }
 
     /// Returns the largest `|m| / √v` after so many steps: by the inequality of Cauchy and Schwarz
-    /// on the sums of gradients that `m` and `v` are.
+    /// on the sums of gradients that `m` and `v` are. It is infinite for momentum.
     fn largest_ratio(&self, steps: f64) -> f64 {
-        let [first, second] = [self.beta_1, self.beta_2].map(f64::from);
+        let (first, second, _) = self.numbers();
+        let [first, second] = [first, second].map(f64::from);
         let ratio = first * first / second.max(1e-30);
         let sum = (1.0 - ratio.powf(steps)) / (1.0 - ratio);
         (1.0 - first) * (sum / (1.0 - second)).sqrt()
@@ -203,7 +244,8 @@ impl Adam {
         // A little above the bound, so that rounding alone cuts nothing.
         #[allow(clippy::cast_possible_truncation, reason = "the kernels take f32")]
         let limit = (1.001 * self.largest_ratio(f64::from(now))) as Real;
-        change(&MissedSteps { terms, epsilon: self.epsilon, limit, keep });
+        let (_, _, epsilon) = self.numbers();
+        change(&MissedSteps { terms, epsilon, limit, keep });
     }
 }
 
@@ -211,7 +253,11 @@ impl Update for Adam {
     type State = AdamState;
 
     fn name(&self) -> &'static str {
-        "adam"
+        match self.form {
+            AdamForm::Adam => "adam",
+            AdamForm::RmsProp => "rmsprop",
+            AdamForm::Momentum => "momentum",
+        }
     }
 
     fn describe(&self) -> String {
@@ -221,10 +267,13 @@ impl Update for Adam {
             Moments::Mixed => "own first and shared second",
             Moments::Private => "own",
         };
-        let mut text = format!(
-            "adam with step {schedule}, beta {beta_1} and {beta_2}, epsilon {epsilon:e}, \
-             {moments} moments"
-        );
+        let numbers = match self.form {
+            AdamForm::Adam => format!("beta {beta_1} and {beta_2}, epsilon {epsilon:e}"),
+            AdamForm::RmsProp => format!("beta {beta_2}, epsilon {epsilon:e}"),
+            AdamForm::Momentum => format!("beta {beta_1}"),
+        };
+        let name = self.name();
+        let mut text = format!("{name} with step {schedule}, {numbers}, {moments} moments");
         if self.warm_up > 0.0 {
             text += &format!(", warmed up for {} passes", self.warm_up);
         }
@@ -237,12 +286,13 @@ impl Update for Adam {
     fn check(&self) -> Result<()> {
         self.schedule.check()?;
         let in_unit = |beta: Real| (0.0..1.0).contains(&beta);
+        let (first, second, _) = self.numbers();
         check_setting("beta-1", "at least 0 and below 1", self.beta_1, in_unit(self.beta_1))?;
         check_setting(
             "beta-2",
             "at least 0, below 1 and above the square of beta-1",
             self.beta_2,
-            in_unit(self.beta_2) && (self.beta_1 == 0.0 || self.beta_1 * self.beta_1 < self.beta_2),
+            in_unit(self.beta_2) && (first == 0.0 || first * first < second),
         )?;
         check_positive("epsilon", self.epsilon)?;
         let (warm_up, clip) = (self.warm_up, self.clip);
@@ -258,12 +308,13 @@ impl Update for Adam {
             Moments::Mixed => (training.n_workers, 1),
             Moments::Private => (training.n_workers, training.n_workers),
         };
+        let (first, second, _) = self.numbers();
         let tables = |n: usize| (0..n.max(1)).map(|_| Moment::new(layout)).collect();
         AdamState {
             layout: layout.clone(),
             n_examples: training.n_examples as u64,
             examples_per_step: u64::from(training.examples_per_step.max(1)),
-            decay: Decay::new(self.beta_1, self.beta_2),
+            decay: Decay::new(first, second),
             first: tables(n_first),
             second: tables(n_second),
         }
@@ -370,7 +421,7 @@ impl Update for Adam {
                             let terms = missed.terms.iter();
                             let sum: Real =
                                 terms.map(|[a, b]| a / (b * root + missed.epsilon)).sum();
-                            let limit = missed.limit * root;
+                            let limit = missed.limit * (root + missed.epsilon);
                             *weight -= m.clamp(-limit, limit) * sum;
                         }
                     });
