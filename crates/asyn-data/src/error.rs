@@ -150,6 +150,34 @@ pub enum Error {
         /// What the format has there.
         expected: &'static str,
     },
+    /// A line has no other side: the other file has fewer lines, or more.
+    #[error("{name}:{line}: expected as many lines as in {other}, which ends after {n_lines}")]
+    Unpaired {
+        /// The file.
+        name: String,
+        /// The first line that is too much or missing, counted from 1.
+        line: u64,
+        /// What it is compared with.
+        other: String,
+        /// How many lines that has.
+        n_lines: u64,
+    },
+    /// A link is from or to a word that its pair of sentences does not have.
+    #[error(
+        "{name}:{line}: expected links of a pair of {} and {} words, found {link}",
+        lengths.0,
+        lengths.1
+    )]
+    Link {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The link, its words counted from 0.
+        link: String,
+        /// The numbers of words, left and right.
+        lengths: (usize, usize),
+    },
     /// A line of a file of word vectors is none.
     #[error("{name}:{line}: expected {expected}")]
     Vector {

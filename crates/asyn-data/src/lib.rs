@@ -13,6 +13,9 @@
 //! | [`spans::Counts`]             | scores of spans in any of the tag schemes                      |
 //! | [`Grammar`]                   | which label sequences a tag scheme allows                      |
 //! | [`sighan::Counts`]            | word scores, in and out of vocabulary                          |
+//! | [`Bitext`], [`Links`], [`GoldLinks`] | parallel text, and alignments of its words        |
+//! | [`AlignmentScore`]            | alignment error rate                                           |
+//! | [`Clusters`]                  | many-to-one accuracy and V-measure of induced states           |
 //! | [`Bootstrap`]                 | how sure a score is, and a difference between two              |
 //! | [`planted::chunking`]         | corpora whose best possible score is known                     |
 //! | [`Imported`]                  | a model of CRFsuite or CRF++                                   |
@@ -54,7 +57,9 @@
 //! any number of threads. The crate prints nothing, and knows nothing of what
 //! the weights of a model mean.
 
+mod alignment;
 mod bootstrap;
+mod clusters;
 pub mod conlleval;
 mod conllu;
 mod corpus;
@@ -81,7 +86,11 @@ mod token_ids;
 mod trees;
 mod word_vectors;
 
+pub use alignment::{
+    AlignmentScore, Bitext, GoldLinks, Link, Links, Side, Symmetry, Words, read_gold, read_links,
+};
 pub use bootstrap::{Bootstrap, Comparison, Interval};
+pub use clusters::Clusters;
 pub use conllu::{Conllu, Field, write_conllu};
 pub use corpus::{Corpus, Sentence};
 pub use crfsuite::{read_attributes, write_attributes};
