@@ -7,7 +7,7 @@
 //! | [`Spreads`] | vectors, each to a list of rows       | sparse attributes of tokens |
 //! | [`Sum`]    | a whole tensor, summed over examples   | small dense tensors          |
 //! | [`Outer`]  | `Xᵀ Δ`, kept as its two factors        | weight matrices              |
-//! | cells      | single values                          | anything else                |
+//! | [`Cells`]  | single values                          | sparse counts, anything else |
 //!
 //! All attributes of a token share one vector of node errors, and all rich
 //! attributes share one matrix of edge errors: the vector is stored once and
@@ -140,6 +140,25 @@ impl Outer {
     }
 }
 
+/// Values for single weights of one tensor.
+#[derive(Debug, Clone)]
+pub struct Cells {
+    /// The tensor.
+    pub tensor: TensorId,
+    /// The places of the weights, counted as the tensor is stored; one may occur many times.
+    pub indices: Vec<u32>,
+    /// What is added to each.
+    pub values: Vec<Real>,
+}
+
+impl Cells {
+    /// Iterates over tensor, place and value of each.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TensorId, u32, Real)> + '_ {
+        let cells = self.indices.iter().zip(&self.values);
+        cells.map(|(&index, &value)| (self.tensor, index, value))
+    }
+}
+
 /// The gradient of the loss of one or more examples.
 #[derive(Debug, Clone)]
 pub struct Gradient {
@@ -149,7 +168,7 @@ pub struct Gradient {
     keeps_raw: bool,
     sums: Vec<Sum>,
     outers: Vec<Outer>,
-    cells: Vec<(TensorId, u32, Real)>,
+    cells: Vec<Cells>,
     n_examples: u32,
     threshold: Real,
     random: SplitMix64,
@@ -255,10 +274,21 @@ impl Gradient {
         outer.n += n;
     }
 
-    /// Adds `value` to the weight at `index` of `tensor`, counted as the tensor is stored.
+    /// Adds each of `values` to the weight at the place beside it in `indices`, counted as `tensor` is
+    /// stored.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is not one value for each place.
     #[inline]
-    pub fn add_cell(&mut self, tensor: TensorId, index: u32, value: Real) {
-        self.cells.push((tensor, index, value));
+    pub fn add_cells(&mut self, tensor: TensorId, indices: &[u32], values: &[Real]) {
+        assert_eq!(indices.len(), values.len(), "one value for each place");
+        let at = self.cells.iter().position(|cells| cells.tensor == tensor).unwrap_or_else(|| {
+            self.cells.push(Cells { tensor, indices: Vec::new(), values: Vec::new() });
+            self.cells.len() - 1
+        });
+        self.cells[at].indices.extend_from_slice(indices);
+        self.cells[at].values.extend_from_slice(values);
     }
 
     /// Makes the gradient of one of the [`cells`](Self::cells): of its row, or of its whole tensor.
@@ -297,9 +327,9 @@ impl Gradient {
         &self.outers
     }
 
-    /// Returns the single values: tensor, index as stored, value.
+    /// Returns the single values, one part for each tensor, in the order in which tensors first came.
     #[must_use]
-    pub fn cells(&self) -> &[(TensorId, u32, Real)] {
+    pub fn cells(&self) -> &[Cells] {
         &self.cells
     }
 
@@ -313,7 +343,10 @@ impl Gradient {
             outer.delta.clear();
             outer.n = 0;
         }
-        self.cells.clear();
+        for cells in &mut self.cells {
+            cells.indices.clear();
+            cells.values.clear();
+        }
         self.n_examples = 0;
     }
 
@@ -367,7 +400,7 @@ impl Gradient {
                 }
             }
         }
-        for &(tensor, index, value) in &self.cells {
+        for (tensor, index, value) in self.cells.iter().flat_map(Cells::iter) {
             out[layout.tensor(tensor).start + index as usize] += f64::from(value);
         }
     }
@@ -409,7 +442,7 @@ impl Gradient {
                 }
             }
         }
-        for &(tensor, index, value) in &self.cells {
+        for (tensor, index, value) in self.cells.iter().flat_map(Cells::iter) {
             let (row, offset) = match layout.tensor(tensor).shape {
                 Shape::Rows { stride, .. } => {
                     let stride = u32::try_from(stride).expect("an index counts cells by u32");
@@ -526,7 +559,7 @@ mod tests {
         gradient.add_rows(rows, &[1, 3], &[1.0; 8]);
         gradient.sum(&layout, dense)[0] = 2.0;
         gradient.add_outer(panels, &[1.0, 2.0], &[0.5; 16], 1);
-        gradient.add_cell(dense, 3, 1.0);
+        gradient.add_cells(dense, &[3], &[1.0]);
         gradient.count_examples(2);
         gradient.clear();
         gradient.clear_sums();

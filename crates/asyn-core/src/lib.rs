@@ -116,7 +116,7 @@ mod worker;
 pub use batch::Batch;
 pub use calibrate::calibrate;
 pub use error::{Error, Result};
-pub use gradient::{Gradient, Outer, Spreads, Sum};
+pub use gradient::{Cells, Gradient, Outer, Spreads, Sum};
 pub use instruments::{
     Changes, Exchanges, Instruments, Mass, Overwrites, Probe, Quantiles, RaceReport, Races, Sketch,
     Staleness,
@@ -135,8 +135,8 @@ pub use touched::Touched;
 pub use trainer::{BatchTrainer, Outcome, Trainer, TrainerBuilder};
 pub use update::{
     Adam, AdamForm, AdamState, AdaptiveRevision, AdaptiveRevisionState, Adf, AdfCounting,
-    AdfCountingState, AdfState, Averaging, Frequencies, L2Form, Moments, Sgd, SgdState, Step,
-    Training, Update, Window,
+    AdfCountingState, AdfState, Averaging, BatchEm, BatchEmState, Frequencies, Groups, L2Form,
+    Moments, Multinomials, Sgd, SgdState, Step, StepwiseEm, StepwiseEmState, Training, Update, Window,
 };
 pub use worker::{Read, Worker, Write};
 

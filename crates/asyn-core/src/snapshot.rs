@@ -204,6 +204,21 @@ impl Snapshot {
         copied.rows_view().sum_lists(None, slots, out, width);
     }
 
+    /// Copies the single weights at `indices` of a row tensor to `out`.
+    pub(crate) fn gather(&self, tensor: TensorId, indices: &[u32], out: &mut [Real]) {
+        let copied = &self.tensors[tensor.index()];
+        let Shape::Rows { stride, .. } = copied.shape else {
+            panic!("the tensor is not made of rows");
+        };
+        assert_eq!(indices.len(), out.len(), "one place for each index");
+        let copy = copied.copy.view(0, copied.len);
+        for (value, &index) in out.iter_mut().zip(indices) {
+            let (row, offset) = (index as usize / stride, index as usize % stride);
+            let row = u32::try_from(row).expect("rows are counted by u32");
+            *value = copy.get(copied.slot(row) as usize * stride + offset);
+        }
+    }
+
     pub(crate) fn row(&self, tensor: TensorId, row: u32) -> WeightsView<'_> {
         let copied = &self.tensors[tensor.index()];
         copied.rows_view().row(copied.slot(row))

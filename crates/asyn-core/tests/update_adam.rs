@@ -99,7 +99,7 @@ impl Model for Noise {
                 row[..20].iter_mut().for_each(|value| *value = heavy(&mut random));
             }
             gradient.add_outer(self.panels, &x, &delta, 2);
-            gradient.add_cell(self.cells, 2, heavy(&mut random));
+            gradient.add_cells(self.cells, &[2], &[heavy(&mut random)]);
         }
         loss
     }

@@ -28,6 +28,12 @@ pub enum Error {
         /// The lengths that were given.
         actual: usize,
     },
+    /// There are more pairs of words than 32 bits can count, or their table is not one.
+    #[error("{actual} pairs of words cannot be counted")]
+    Counts {
+        /// The number of pairs.
+        actual: usize,
+    },
     /// A number is out of range.
     #[error("{what} must be {range}, not {actual}")]
     Setting {

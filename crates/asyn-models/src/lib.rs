@@ -3,6 +3,7 @@
 //! | Model      | What it is                                             |
 //! | ---------- | ------------------------------------------------------ |
 //! | [`Crf`]    | linear-chain conditional random field with rich edges  |
+//! | [`Aligner`] | word alignment by expectation maximisation           |
 //! | [`BiLstm`] | bidirectional LSTM over vectors of words and characters |
 //!
 //! What a CRF says of a sentence:
@@ -18,11 +19,13 @@
 //! A model says where its weights lie and computes gradients and answers; it never
 //! spawns a thread and never writes a weight. Training belongs to `asyn-core`.
 
+mod alignment;
 mod bilstm;
 mod crf;
 mod error;
 mod kernel;
 
+pub use alignment::{Aligner, AlignmentPair, AlignmentWorkspace, Cooccurrences, Distortion};
 pub use bilstm::{BiLstm, BiLstmSpec, BiLstmWorkspace, Characters, Column, Initial, OutputLayer};
 pub use crf::{
     BestFirst, Constraints, Contribution, Crf, CrfShape, CrfWorkspace, Lattice, Marginals, Pieces,

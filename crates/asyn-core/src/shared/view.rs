@@ -114,6 +114,20 @@ impl<'a> WeightsView<'a> {
         }
     }
 
+    /// Adds `a` times each of `values` to the weight at the place beside it in `indices`, one after
+    /// another: a place that occurs twice gets both.
+    ///
+    /// # Panics
+    ///
+    /// If an index is out of range, or the lengths of `indices` and `values` differ.
+    pub fn add_at(&self, indices: &[u32], a: f32, values: &[f32]) {
+        assert_eq!(indices.len(), values.len(), "one value for each index");
+        for (&index, value) in indices.iter().zip(values) {
+            let cell = &self.cells[index as usize];
+            store(cell, load(cell) + a * value);
+        }
+    }
+
     /// Returns the inner product with `x`.
     ///
     /// # Panics

@@ -33,7 +33,7 @@
 use super::{Step, Training, Update, Window, check_l2, check_positive};
 use crate::Real;
 use crate::error::Result;
-use crate::gradient::{Gradient, Outer, Spreads, Sum};
+use crate::gradient::{Cells, Gradient, Outer, Spreads, Sum};
 use crate::layout::{Layout, TensorId};
 use crate::shared::{SharedWeights, WeightsView};
 use crate::worker::Worker;
@@ -260,7 +260,7 @@ impl Update for AdaptiveRevision {
             let sum = whole_of(&state.layout, outer);
             self.apply_whole(state, &sum, worker, &mut scratch);
         }
-        for &cell in gradient.cells() {
+        for cell in gradient.cells().iter().flat_map(Cells::iter) {
             let block = Gradient::of_cell(&state.layout, cell);
             for spreads in block.spreads() {
                 self.apply_rows(state, spreads, worker, &mut scratch);

@@ -266,8 +266,8 @@ pub(super) fn apply_rates<R: Fn(u32) -> Rate>(
     for outer in gradient.outers() {
         worker.add_outer(0, outer, -whole(outer.tensor).rate);
     }
-    for &(tensor, index, value) in gradient.cells() {
-        worker.add_cell(0, tensor, index, -whole(tensor).rate * value);
+    for cells in gradient.cells() {
+        worker.add_cells(0, cells, -whole(cells.tensor).rate);
     }
 }
 

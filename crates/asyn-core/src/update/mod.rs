@@ -7,6 +7,8 @@
 //! | [`Adam`] | by the mean and the size of recent gradients | two moments of each weight |
 //! | … as RMSProp, momentum | by their size, or their mean, alone | the same |
 //! | [`AdfCounting`] | the same, counted in each window | step size and count of each block |
+//! | [`StepwiseEm`] | none: a moving average of expected counts | factors by step |
+//! | [`BatchEm`] | none: expected counts of all examples | the counts of the pass |
 //! | [`AdaptiveRevision`] | by the gradients so far and their age | three tables |
 //!
 //! No rule writes a shared scalar in a step. What depends on time is tabulated
@@ -17,6 +19,7 @@ mod adam;
 mod adaptive_revision;
 mod adf;
 mod adf_counting;
+mod em;
 mod frequencies;
 mod l2;
 mod sgd;
@@ -25,6 +28,7 @@ pub use adam::{Adam, AdamForm, AdamState, Moments};
 pub use adaptive_revision::{AdaptiveRevision, AdaptiveRevisionState};
 pub use adf::{Adf, AdfState};
 pub use adf_counting::{AdfCounting, AdfCountingState};
+pub use em::{BatchEm, BatchEmState, Groups, Multinomials, StepwiseEm, StepwiseEmState};
 pub use frequencies::Frequencies;
 pub use l2::L2Form;
 pub use sgd::{Averaging, Sgd, SgdState};

@@ -270,8 +270,8 @@ impl Update for Sgd {
             for outer in gradient.outers() {
                 worker.add_outer(table, outer, a);
             }
-            for &(tensor, index, value) in gradient.cells() {
-                worker.add_cell(table, tensor, index, a * value);
+            for cells in gradient.cells() {
+                worker.add_cells(table, cells, a);
             }
         };
         add(0, a);

@@ -230,6 +230,24 @@ impl<'a> Worker<'a> {
         all.prefetch(rows, u32::try_from(first).unwrap_or(u32::MAX));
     }
 
+    /// Copies the single weights at `indices` of a row tensor to `out`, counted as the tensor is
+    /// stored. They lack [`Worker::scale`], and are read from shared memory even where rows have
+    /// replicas.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a place is out of range, or there is not one place in `out` for each.
+    #[inline]
+    pub fn gather(&self, tensor: TensorId, indices: &[u32], out: &mut [Real]) {
+        match &self.private {
+            Private::Snapshot(snapshot) => snapshot.gather(tensor, indices, out),
+            Private::None | Private::Replica(_) => {
+                let tensor = self.layout.tensor(tensor);
+                self.tables[0].view(tensor.start, tensor.stored_len()).gather(indices, out);
+            }
+        }
+    }
+
     /// Sets the first stride of `out` to the sum of `rows` of a row tensor.
     ///
     /// # Panics

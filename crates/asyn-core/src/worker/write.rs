@@ -7,7 +7,7 @@ use std::cell::{RefCell, RefMut};
 
 use super::{Private, Worker, Write};
 use crate::Real;
-use crate::gradient::{Outer, Spreads, Sum};
+use crate::gradient::{Cells, Outer, Spreads, Sum};
 use crate::instruments::{Ledger, Shadow};
 use crate::layout::{Shape, TensorId};
 use crate::shared::{Lists, PanelView, RowsView, SharedWeights, WeightsView};
@@ -92,12 +92,27 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Adds `value` to the weight at `index` of a tensor, counted as the tensor is stored.
+    /// Adds `a` times each value of `cells` to its weight in `table`.
     ///
     /// # Panics
     ///
-    /// Panics if `index` is out of range.
-    pub fn add_cell(&self, table: usize, tensor: TensorId, index: u32, value: Real) {
+    /// Panics if a place is out of range.
+    pub fn add_cells(&self, table: usize, cells: &Cells, a: Real) {
+        let is_watched =
+            self.ledger.is_some() || self.announcer.is_some() || self.shadow(table).is_some();
+        if is_watched || self.write == Write::Cas {
+            for (tensor, index, value) in cells.iter() {
+                self.add_cell(table, tensor, index, a * value);
+            }
+            return;
+        }
+        let tensor = self.layout.tensor(cells.tensor);
+        let view = self.tables[table].view(tensor.start, tensor.stored_len());
+        view.add_at(&cells.indices, a, &cells.values);
+    }
+
+    /// Adds `value` to the weight at `index` of a tensor, counted as the tensor is stored.
+    fn add_cell(&self, table: usize, tensor: TensorId, index: u32, value: Real) {
         let id = tensor;
         let tensor = self.layout.tensor(tensor);
         let view = self.tables[table].view(tensor.start, tensor.stored_len());

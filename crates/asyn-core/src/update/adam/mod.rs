@@ -37,7 +37,7 @@ use missed::Decay;
 use super::{Step, Training, Update, Window, check_positive, check_setting};
 use crate::Real;
 use crate::error::Result;
-use crate::gradient::{Gradient, Spreads};
+use crate::gradient::{Cells, Gradient, Spreads};
 use crate::layout::{Layout, Shape};
 use crate::schedule::Schedule;
 use crate::shared::{AdamStep, MissedSteps, SharedWeights, Stamps};
@@ -390,7 +390,7 @@ impl Update for Adam {
         for outer in gradient.outers().iter().filter(|outer| outer.n > 0) {
             worker.adam_outer(tables, outer, &numbers);
         }
-        for &cell in gradient.cells() {
+        for cell in gradient.cells().iter().flat_map(Cells::iter) {
             let block = Gradient::of_cell(&state.layout, cell);
             block.spreads().iter().for_each(step_rows);
             block.sums().iter().for_each(|sum| worker.adam_whole(tables, sum, &numbers));
@@ -451,7 +451,7 @@ impl Adam {
         for outer in gradient.outers().iter().filter(|outer| outer.n > 0) {
             total += outer.squared_norm(state.layout.tensor(outer.tensor).dim().0);
         }
-        total += gradient.cells().iter().map(|cell| square(&[cell.2])).sum::<f64>();
+        total += gradient.cells().iter().map(|cells| square(&cells.values)).sum::<f64>();
         (f64::from(self.clip) / total.sqrt()).min(1.0) as Real
     }
 }

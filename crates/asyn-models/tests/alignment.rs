@@ -1,0 +1,228 @@
+//! Word alignment by EM: against brute force, against the dense form of the update rule, and with
+//! every strategy.
+
+use asyn_core::simulate::{CostModel, Simulated};
+use asyn_core::{
+    AsynGrad, Batch, BatchEm, Gradient, Model, Real, Serial, SharedWeights, SplitMix64, StepwiseEm,
+    Strategy, Trainer, Update, Worker,
+};
+use asyn_models::{Aligner, AlignmentPair, Cooccurrences, Distortion};
+use asyn_sync::{Locked, Minibatch, RoundRobin};
+
+/// Sentences of a made-up language with their translations, word `e` by word `e` or `e + 1`, in
+/// any order.
+fn sentences(n_pairs: usize) -> Vec<(Vec<u32>, Vec<u32>)> {
+    let mut random = SplitMix64::new(7);
+    (0..n_pairs)
+        .map(|_| {
+            let length = 2 + random.below(6);
+            // Small numbers are frequent.
+            let word = |random: &mut SplitMix64| {
+                let most = 1 + random.below(30);
+                u32::try_from(random.below(most)).unwrap()
+            };
+            let source: Vec<u32> = (0..length).map(|_| word(&mut random)).collect();
+            let translate = |&word: &u32| 2 * word + u32::from(random.below(4) == 0);
+            let mut target: Vec<u32> = source.iter().map(translate).collect();
+            random.shuffle(&mut target);
+            (source, target)
+        })
+        .collect()
+}
+
+fn model(texts: &[(Vec<u32>, Vec<u32>)]) -> (Aligner, Vec<AlignmentPair>) {
+    let pair = |at: usize| (&texts[at].0[..], &texts[at].1[..]);
+    let (table, pairs) = Cooccurrences::build((30, 61), texts.len(), pair).unwrap();
+    (Aligner::new(table, Distortion::Uniform), pairs)
+}
+
+fn train(
+    strategy: impl Strategy,
+    update: impl Update,
+    threads: usize,
+    passes: u32,
+    per_step: u32,
+) -> (Aligner, Vec<AlignmentPair>, SharedWeights) {
+    let (aligner, pairs) = model(&sentences(600));
+    let mut weights = aligner.initial_weights(1);
+    let trainer = Trainer::builder()
+        .strategy(strategy)
+        .update(update)
+        .threads(threads)
+        .passes(passes)
+        .accumulate(per_step)
+        .segment_len(240)
+        .build()
+        .unwrap();
+    trainer.fit(&aligner, &pairs, &mut weights, &mut ()).unwrap();
+    (aligner, pairs, weights)
+}
+
+fn stepwise(aligner: &Aligner) -> StepwiseEm {
+    StepwiseEm { multinomials: aligner.multinomials(), ..StepwiseEm::default() }
+}
+
+fn simulated() -> Simulated<AsynGrad> {
+    Simulated::new(AsynGrad, CostModel::default()).unwrap()
+}
+
+/// Returns the update rule for the sentences that all runs are trained on.
+fn rule() -> StepwiseEm {
+    stepwise(&model(&sentences(600)).0)
+}
+
+fn likelihood((aligner, pairs, weights): &(Aligner, Vec<AlignmentPair>, SharedWeights)) -> f64 {
+    let mut out = Vec::new();
+    pairs.iter().map(|pair| aligner.posteriors(weights, pair, &mut out)).sum()
+}
+
+#[test]
+fn posteriors_are_those_of_all_alignments() {
+    let (aligner, _) = model(&sentences(40));
+    let mut random = SplitMix64::new(3);
+    let counts: Vec<Real> =
+        aligner.table().targets().iter().map(|_| 0.1 + random.unit() as Real).collect();
+    let weights = aligner.import(&counts);
+    let table = aligner.table();
+    let t = |row: usize, target: u32| {
+        let range = table.starts()[row] as usize..table.starts()[row + 1] as usize;
+        let total: f64 = counts[range.clone()].iter().map(|&count| f64::from(count)).sum();
+        let at = table.targets()[range.clone()].binary_search(&target);
+        at.map_or(0.0, |at| f64::from(counts[range.start + at]) / total)
+    };
+    for (source, target) in sentences(40).iter().filter(|it| it.0.len() <= 4) {
+        let some = |words: &[u32]| words.iter().map(|&word| Some(word)).collect::<Vec<_>>();
+        let pair = table.pair(&some(source), &some(target));
+        let rows: Vec<usize> =
+            std::iter::once(0).chain(source.iter().map(|&word| word as usize + 1)).collect();
+        let n_alignments = rows.len().pow(u32::try_from(target.len()).unwrap());
+        let mut expected = vec![0.0; rows.len() * target.len()];
+        let mut all = 0.0;
+        for alignment in 0..n_alignments {
+            let mut rest = alignment;
+            let from: Vec<usize> = target
+                .iter()
+                .map(|_| {
+                    let at = rest % rows.len();
+                    rest /= rows.len();
+                    at
+                })
+                .collect();
+            let p: f64 = from
+                .iter()
+                .zip(target)
+                .map(|(&at, &word)| t(rows[at], word) / rows.len() as f64)
+                .product();
+            all += p;
+            for (j, &at) in from.iter().enumerate() {
+                expected[at * target.len() + j] += p;
+            }
+        }
+        let mut posteriors = Vec::new();
+        let log = aligner.posteriors(&weights, &pair, &mut posteriors);
+        assert!((log - all.ln()).abs() < 1e-4, "{log} {}", all.ln());
+        for (posterior, expected) in posteriors.iter().zip(expected) {
+            assert!((f64::from(*posterior) - expected / all).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn the_sparse_form_is_the_dense_one() {
+    let per_step = 20;
+    let (aligner, pairs, weights) = train(Serial, rule(), 1, 4, per_step);
+    // The order of the trainer, and μ ← (1 − η) μ + η s in f64.
+    let mut dense: Vec<f64> =
+        aligner.initial_weights(1).to_vec().iter().map(|&count| f64::from(count)).collect();
+    let share = f64::from(per_step) / pairs.len() as f64;
+    dense.iter_mut().for_each(|count| *count *= share);
+    let mut step = 0;
+    for pass in 0..4 {
+        let mut order: Vec<u32> = (0..600).collect();
+        SplitMix64::stream(1, asyn_core::Purpose::Order, pass, 0).shuffle(&mut order);
+        for ids in order.chunks(per_step as usize) {
+            let mut now = SharedWeights::zeroed(dense.len());
+            for (weight, &count) in now.as_mut_slice().iter_mut().zip(&dense) {
+                *weight = count as Real;
+            }
+            let worker = Worker::reader(aligner.layout(), &now);
+            let mut gradient = Gradient::new(0.0);
+            let batch = Batch::new(0, 1, ids, &pairs);
+            aligner.gradient(&worker, &batch, &mut aligner.workspace(), &mut gradient);
+            let mut counts = vec![0.0; dense.len()];
+            gradient.add_to(aligner.layout(), &mut counts);
+            let rate = f64::from(step + 2).powf(f64::from(-0.7_f32));
+            for (count, new) in dense.iter_mut().zip(&counts) {
+                *count = (1.0 - rate) * *count + rate * new;
+            }
+            step += 1;
+        }
+    }
+    for (weight, count) in weights.to_vec().iter().zip(&dense) {
+        let expected = count / share;
+        let close = 1e-3 * expected + 1e-4;
+        assert!((f64::from(*weight) - expected).abs() < close, "{weight} {expected}");
+    }
+}
+
+#[test]
+fn one_worker_of_any_strategy_is_serial() {
+    let serial = train(Serial, rule(), 1, 3, 8).2.to_vec();
+    let same = |weights: Vec<Real>| assert_eq!(weights, serial);
+    same(train(AsynGrad, rule(), 1, 3, 8).2.to_vec());
+    same(train(Locked, rule(), 1, 3, 8).2.to_vec());
+    same(train(RoundRobin, rule(), 1, 3, 8).2.to_vec());
+    same(train(Minibatch::default(), rule(), 1, 3, 8).2.to_vec());
+    same(train(simulated(), rule(), 1, 3, 8).2.to_vec());
+}
+
+#[test]
+fn every_strategy_ends_at_the_likelihood_of_batch_em() {
+    let rule_of_batch = BatchEm { multinomials: rule().multinomials };
+    let best = likelihood(&train(Serial, rule_of_batch.clone(), 1, 60, 1));
+    let close = |run: &(Aligner, Vec<AlignmentPair>, SharedWeights)| {
+        let found = likelihood(run);
+        assert!((found - best).abs() < 1e-3 * best.abs(), "{found} {best}");
+    };
+    close(&train(Serial, rule(), 1, 40, 60));
+    close(&train(AsynGrad, rule(), 2, 40, 60));
+    close(&train(Locked, rule(), 2, 40, 60));
+    close(&train(Minibatch::default(), rule(), 2, 40, 30));
+    close(&train(simulated(), rule(), 4, 40, 60));
+    // Racing additions to the counts of a pass may be lost, each a small part of them.
+    close(&train(AsynGrad, rule_of_batch, 2, 60, 4));
+}
+
+#[test]
+fn probabilities_sum_to_1_when_all_is_quiet() {
+    let (aligner, _, weights) = train(AsynGrad, rule(), 2, 3, 4);
+    let counts = aligner.export(&weights);
+    let rows = aligner.table().starts();
+    let mut totals = vec![0.0; rows.len() - 1];
+    let all: Vec<u32> = (0..).take(totals.len()).collect();
+    let tensor = aligner.layout().ids().next().unwrap();
+    Worker::reader(aligner.layout(), &weights).gather(tensor, &all, &mut totals);
+    for (ends, total) in rows.windows(2).zip(totals) {
+        let row = &counts[ends[0] as usize..ends[1] as usize];
+        let sum: f64 = row.iter().map(|&count| f64::from(count) / f64::from(total)).sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+    }
+}
+
+#[test]
+fn many_steps_do_not_overflow() {
+    let run = train(AsynGrad, StepwiseEm { power: 0.51, ..rule() }, 2, 20, 1);
+    assert!(run.2.to_vec().iter().all(|count| count.is_finite()));
+    assert!(likelihood(&run).is_finite());
+}
+
+#[test]
+fn no_pair_is_lost_where_words_were_never_seen() {
+    let (aligner, _, weights) = train(Serial, rule(), 1, 2, 20);
+    let pair = aligner.table().pair(&[None], &[None, Some(0)]);
+    let mut posteriors = Vec::new();
+    assert!(aligner.posteriors(&weights, &pair, &mut posteriors).is_finite());
+    assert_eq!((posteriors[0], posteriors[2]), (0.0, 0.0));
+    let nothing = aligner.table().pair(&[], &[]);
+    assert_eq!(aligner.posteriors(&weights, &nothing, &mut posteriors), 0.0);
+}
