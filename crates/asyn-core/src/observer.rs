@@ -26,6 +26,9 @@ pub struct PassReport {
     /// The time spent in observers, which is where evaluation happens, since the run began
     /// or was resumed.
     pub total_observe_time: Duration,
+    /// The share by which sums that the update rule keeps of weights differed from the weights at
+    /// the end of the pass; `None` if it keeps none.
+    pub lost_mass: Option<f64>,
     /// What the instruments saw in this pass, or since it was resumed; `None` if they are off.
     pub races: Option<RaceReport>,
     /// What was counted in this pass, or since it was resumed; `None` if it is not simulated.

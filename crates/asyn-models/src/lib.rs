@@ -4,6 +4,7 @@
 //! | ---------- | ------------------------------------------------------ |
 //! | [`Crf`]    | linear-chain conditional random field with rich edges  |
 //! | [`Aligner`] | word alignment by expectation maximisation           |
+//! | [`Hmm`]    | hidden Markov model over words, trained without labels  |
 //! | [`BiLstm`] | bidirectional LSTM over vectors of words and characters |
 //!
 //! What a CRF says of a sentence:
@@ -23,6 +24,7 @@ mod alignment;
 mod bilstm;
 mod crf;
 mod error;
+mod hmm;
 mod kernel;
 
 pub use alignment::{Aligner, AlignmentPair, AlignmentWorkspace, Cooccurrences, Distortion};
@@ -32,3 +34,4 @@ pub use crf::{
     Sequence, Source,
 };
 pub use error::{Error, Result};
+pub use hmm::{Hmm, HmmWorkspace};

@@ -83,41 +83,15 @@ fn posteriors_are_those_of_all_alignments() {
     let counts: Vec<Real> =
         aligner.table().targets().iter().map(|_| 0.1 + random.unit() as Real).collect();
     let weights = aligner.import(&counts);
-    let table = aligner.table();
-    let t = |row: usize, target: u32| {
-        let range = table.starts()[row] as usize..table.starts()[row + 1] as usize;
-        let total: f64 = counts[range.clone()].iter().map(|&count| f64::from(count)).sum();
-        let at = table.targets()[range.clone()].binary_search(&target);
-        at.map_or(0.0, |at| f64::from(counts[range.start + at]) / total)
-    };
     for (source, target) in sentences(40).iter().filter(|it| it.0.len() <= 4) {
         let some = |words: &[u32]| words.iter().map(|&word| Some(word)).collect::<Vec<_>>();
-        let pair = table.pair(&some(source), &some(target));
+        let pair = aligner.table().pair(&some(source), &some(target));
         let rows: Vec<usize> =
             std::iter::once(0).chain(source.iter().map(|&word| word as usize + 1)).collect();
-        let n_alignments = rows.len().pow(u32::try_from(target.len()).unwrap());
-        let mut expected = vec![0.0; rows.len() * target.len()];
-        let mut all = 0.0;
-        for alignment in 0..n_alignments {
-            let mut rest = alignment;
-            let from: Vec<usize> = target
-                .iter()
-                .map(|_| {
-                    let at = rest % rows.len();
-                    rest /= rows.len();
-                    at
-                })
-                .collect();
-            let p: f64 = from
-                .iter()
-                .zip(target)
-                .map(|(&at, &word)| t(rows[at], word) / rows.len() as f64)
-                .product();
-            all += p;
-            for (j, &at) in from.iter().enumerate() {
-                expected[at * target.len() + j] += p;
-            }
-        }
+        let (expected, all) = sum_over(rows.len(), target, |from| {
+            let t = |(&at, &word): (&usize, &u32)| probability(&aligner, &counts, rows[at], word);
+            from.iter().zip(target).map(|it| t(it) / rows.len() as f64).product()
+        });
         let mut posteriors = Vec::new();
         let log = aligner.posteriors(&weights, &pair, &mut posteriors);
         assert!((log - all.ln()).abs() < 1e-4, "{log} {}", all.ln());
@@ -125,6 +99,109 @@ fn posteriors_are_those_of_all_alignments() {
             assert!((f64::from(*posterior) - expected / all).abs() < 1e-5);
         }
     }
+}
+
+/// Returns `t(f | e)` for the row of `e`.
+fn probability(aligner: &Aligner, counts: &[Real], row: usize, target: u32) -> f64 {
+    let table = aligner.table();
+    let range = table.starts()[row] as usize..table.starts()[row + 1] as usize;
+    let total: f64 = counts[range.clone()].iter().map(|&count| f64::from(count)).sum();
+    let at = table.targets()[range.clone()].binary_search(&target);
+    at.map_or(0.0, |at| f64::from(counts[range.start + at]) / total)
+}
+
+/// Sums `p` over all alignments: for each row and target word, and altogether.
+fn sum_over(n_rows: usize, target: &[u32], p: impl Fn(&[usize]) -> f64) -> (Vec<f64>, f64) {
+    let mut expected = vec![0.0; n_rows * target.len()];
+    let mut all = 0.0;
+    for alignment in 0..n_rows.pow(u32::try_from(target.len()).unwrap()) {
+        let mut rest = alignment;
+        let digit = |_: &u32| {
+            let at = rest % n_rows;
+            rest /= n_rows;
+            at
+        };
+        let from: Vec<usize> = target.iter().map(digit).collect();
+        let p = p(&from);
+        all += p;
+        for (j, &at) in from.iter().enumerate() {
+            expected[at * target.len() + j] += p;
+        }
+    }
+    (expected, all)
+}
+
+/// `p(a_1 … a_J)` of the hidden Markov model, with 0 for the empty word.
+fn path(from: &[usize], n_source: usize, jumps: &[Real], empty: f64) -> f64 {
+    let middle = jumps.len() / 2;
+    let count = |from: usize, to: usize| f64::from(jumps[middle + to - from]);
+    let (mut p, mut last) = (1.0, 0);
+    for &at in from {
+        if at == 0 {
+            p *= empty;
+        } else {
+            let all: f64 = (1..=n_source).map(|to| count(last, to)).sum();
+            p *= (1.0 - empty) * count(last, at) / all;
+            last = at;
+        }
+    }
+    p
+}
+
+#[test]
+fn the_hidden_markov_model_sums_over_all_paths() {
+    let (aligner, _) = model(&sentences(40));
+    let aligner = aligner.with_distortion(Distortion::Hmm { empty: 0.3 });
+    let mut random = SplitMix64::new(3);
+    let counts: Vec<Real> =
+        aligner.table().targets().iter().map(|_| 0.1 + random.unit() as Real).collect();
+    let mut weights = aligner.import(&counts);
+    let jumps: Vec<Real> =
+        aligner.export_jumps(&weights).iter().map(|_| 0.1 + random.unit() as Real).collect();
+    aligner.import_jumps(&mut weights, &jumps).unwrap();
+    for (source, target) in sentences(40).iter().filter(|it| it.0.len() <= 4) {
+        let some = |words: &[u32]| words.iter().map(|&word| Some(word)).collect::<Vec<_>>();
+        let pair = aligner.table().pair(&some(source), &some(target));
+        let t = |row: usize, target: u32| {
+            let row = if row == 0 { 0 } else { source[row - 1] as usize + 1 };
+            probability(&aligner, &counts, row, target)
+        };
+        let (expected, all) = sum_over(source.len() + 1, target, |from| {
+            let emissions = from.iter().zip(target).map(|(&at, &word)| t(at, word));
+            path(from, source.len(), &jumps, f64::from(0.3_f32)) * emissions.product::<f64>()
+        });
+        let mut posteriors = Vec::new();
+        let log = aligner.posteriors(&weights, &pair, &mut posteriors);
+        assert!((log - all.ln()).abs() < 1e-4, "{log} {}", all.ln());
+        for (posterior, expected) in posteriors.iter().zip(expected) {
+            assert!((f64::from(*posterior) - expected / all).abs() < 1e-5);
+        }
+        let mut gradient = Gradient::new(0.0);
+        let worker = Worker::reader(aligner.layout(), &weights);
+        let batch = Batch::new(0, 1, &[0], std::slice::from_ref(&pair));
+        aligner.gradient(&worker, &batch, &mut aligner.workspace(), &mut gradient);
+        let n_jumps: f64 = gradient.sums()[0].values.iter().map(|&it| f64::from(it)).sum();
+        let n_linked: f64 = posteriors[target.len()..].iter().map(|&p| f64::from(p)).sum();
+        assert!((n_jumps - n_linked).abs() < 1e-4, "{n_jumps} {n_linked}");
+    }
+}
+
+#[test]
+fn the_diagonal_prior_is_a_distribution_around_the_diagonal() {
+    // With one word a side the words say nothing, so the posteriors are the prior.
+    let texts: [(&[u32], &[u32]); 1] = [(&[0, 0, 0, 0], &[0, 0])];
+    let (table, pairs) = Cooccurrences::build((1, 1), 1, |at| texts[at]).unwrap();
+    let distortion = Distortion::Diagonal { tension: 4.0, empty: 0.1 };
+    let aligner = Aligner::new(table, distortion);
+    let weights = aligner.initial_weights(1);
+    let mut posteriors = Vec::new();
+    let log = aligner.posteriors(&weights, &pairs[0], &mut posteriors);
+    assert!(log.abs() < 1e-5, "{log}");
+    let column: Vec<f32> = (0..5).map(|row| posteriors[2 * row]).collect();
+    assert!((column[0] - 0.1).abs() < 1e-6);
+    let prior = |source: f32| (-4.0 * (source / 4.0 - 0.5).abs()).exp();
+    let all: f32 = [1.0, 2.0, 3.0, 4.0].map(prior).iter().sum();
+    assert!((column[2] - 0.9 * prior(2.0) / all).abs() < 1e-6, "{column:?}");
 }
 
 #[test]

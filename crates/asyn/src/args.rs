@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::align_args::AlignArgs;
 use crate::choice::ScorerChoice;
 use crate::convert::ConvertArgs;
 use crate::cv::CvVerb;
 use crate::doctor::data::DataArgs;
 use crate::format::{Fields, FormatChoice, ValidChoice};
 use crate::import::ImportArgs;
+use crate::states::HmmArgs;
 use crate::train_args::{BiLstmArgs, CrfArgs, not_negative};
 use crate::tune::TuneVerb;
 
@@ -52,6 +54,8 @@ pub(crate) enum Verb {
     Tag(TagArgs),
     /// Puts spaces between the words of raw text with a model of segmented text.
     Segment(SegmentArgs),
+    /// Links the words of sentences that are translations of each other.
+    Align(AlignArgs),
     /// Scores what was predicted: chunks, spans, words or tokens; or compares two systems.
     Eval(EvalArgs),
     /// Converts a corpus between formats, and its labels between tag schemes.
@@ -75,6 +79,8 @@ pub(crate) enum TrainVerb {
     /// Trains a bidirectional LSTM over vectors of words and characters.
     #[command(name = "bilstm")]
     BiLstm(Box<BiLstmArgs>),
+    /// Trains a hidden Markov model on words alone.
+    Hmm(Box<HmmArgs>),
 }
 
 /// The corpora that can be written.
@@ -211,7 +217,8 @@ Examples:
   asyn eval tagged.txt --ci --json
   asyn eval tagged.txt --min-f1 93
   asyn eval --compare before.txt after.txt
-  asyn eval --scorer sighan --gold gold.txt --train-words train.txt segmented.txt")]
+  asyn eval --scorer sighan --gold gold.txt --train-words train.txt segmented.txt
+  asyn eval links.txt --scorer aer --gold gold.a --text test.f test.e")]
 pub(crate) struct EvalArgs {
     /// Column file, its last two columns gold and predicted; - or nothing for standard input.
     #[arg(value_name = "FILE", default_value = "-")]
@@ -231,9 +238,13 @@ pub(crate) struct EvalArgs {
     /// Seed of the sentences that are drawn for --ci and --compare.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Gold words; FILE is then segmented text too, a sentence a line. Only with --scorer sighan.
+    /// Gold words, FILE being segmented text too, a sentence a line, with --scorer sighan; sure and
+    /// possible links, FILE being alignments, with --scorer aer.
     #[arg(long, value_name = "FILE")]
     pub(crate) gold: Option<PathBuf>,
+    /// Parallel text, one file or two, which links have to fit. Only with --scorer aer.
+    #[arg(long, value_name = "FILE", num_args = 1..=2)]
+    pub(crate) text: Vec<PathBuf>,
     /// Words of the training data, segmented text or a list, for recall in and out of vocabulary.
     /// Only with --scorer sighan.
     #[arg(long, value_name = "FILE")]

@@ -156,6 +156,10 @@ pub(crate) enum ScorerChoice {
     Sighan,
     /// Tokens.
     Accuracy,
+    /// Alignments of words, by their error rate.
+    Aer,
+    /// States that were found without labels, against gold tags.
+    States,
 }
 
 /// How many of the most frequent rows each worker keeps a copy of; written `off` for none at all.

@@ -6,6 +6,8 @@
 //! 93.95, 93.90 and 93.68; thresholds from 0 to 0.1 and two threads made no difference beyond
 //! what seeds make.
 
+use std::num::{NonZeroU32, NonZeroUsize};
+
 /// How many passes.
 pub(crate) const PASSES: u32 = 10;
 /// The seed of all randomness.
@@ -89,3 +91,26 @@ pub(crate) const NETWORK_SEGMENT: usize = 1 << 10;
 pub(crate) fn adf_rate(attributes: f64) -> f64 {
     ADF_RATE * (ADF_ATTRIBUTES / attributes.max(1.0)).min(1.0)
 }
+
+/// The passes of EM over parallel text.
+pub(crate) const EM_PASSES: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// The passes of Model 1 before those of another aligner.
+pub(crate) const FIRST_PASSES: u32 = 5;
+/// The probability of the empty word (Och and Ney 2003).
+pub(crate) const EMPTY_WORD: f32 = 0.2;
+/// How fast the prior of Model 2 falls with the distance from the diagonal (Dyer, Chahuneau and
+/// Smith 2013).
+pub(crate) const TENSION: f32 = 4.0;
+/// α of stepwise EM (Gimpel, Das and Smith 2010).
+pub(crate) const EM_POWER: f32 = 0.7;
+/// The most pairs of a step of stepwise EM, unless it is asked for.
+pub(crate) const MOST_PAIRS_A_STEP: u32 = 1000;
+/// The most words of a side of a pair that is trained on.
+pub(crate) const MOST_WORDS: NonZeroUsize = NonZeroUsize::new(200).unwrap();
+
+/// The states of a hidden Markov model: the tags of the Penn Treebank.
+pub(crate) const STATES: NonZeroUsize = NonZeroUsize::new(45).unwrap();
+/// The passes of EM over words.
+pub(crate) const HMM_PASSES: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// The sentences of a step of EM over words (Gimpel, Das and Smith 2010).
+pub(crate) const HMM_ACCUMULATE: NonZeroU32 = NonZeroU32::new(4).unwrap();

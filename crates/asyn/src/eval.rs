@@ -8,6 +8,7 @@ use asyn::data::conlleval::Chunks;
 use asyn::data::{Bootstrap, open_text};
 use serde::Serialize;
 
+use crate::agreement;
 use crate::args::EvalArgs;
 use crate::choice::ScorerChoice;
 use crate::failure::Failure;
@@ -93,10 +94,13 @@ impl From<&Chunks> for Rates {
 
 /// Scores a file, or compares two, and asks for the least score.
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
-    let is_words = args.scorer == ScorerChoice::Sighan;
-    if !is_words && (args.gold.is_some() || args.train_words.is_some()) {
-        let message = "--gold and --train-words are for --scorer sighan";
-        return Err(Failure::Usage(message.to_owned()));
+    check_flags(args)?;
+    if args.compare.is_empty() {
+        match args.scorer {
+            ScorerChoice::Aer => return agreement::score_links(args),
+            ScorerChoice::States => return agreement::score_states(args),
+            _ => {}
+        }
     }
     let training_words = args.train_words.as_deref().map(open_text).transpose()?;
     let sides = Sides {
@@ -132,6 +136,25 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         Some(least) if actual < least => Err(Failure::Score { name, actual, least }),
         _ => Ok(()),
     }
+}
+
+/// Refuses flags that the scorer has no use for.
+fn check_flags(args: &EvalArgs) -> Result<(), Failure> {
+    let is_words = args.scorer == ScorerChoice::Sighan;
+    let is_links = args.scorer == ScorerChoice::Aer;
+    let has_f1 = !is_links && args.scorer != ScorerChoice::States;
+    let problem = if !(is_words || is_links) && args.gold.is_some() {
+        "--gold is for --scorer sighan and aer"
+    } else if !is_words && args.train_words.is_some() {
+        "--train-words is for --scorer sighan"
+    } else if !is_links && !args.text.is_empty() {
+        "--text is for --scorer aer"
+    } else if !has_f1 && (args.ci || args.min_f1.is_some()) {
+        "--ci and --min-f1 are for scorers of chunks, words and tokens"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(problem.to_owned()))
 }
 
 /// Compares two files on the same sentences.

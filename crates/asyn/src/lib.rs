@@ -8,6 +8,8 @@
 //! | [`Tagger`]    | a model with the encoder that its numbers belong to; a model file     |
 //! | [`SequenceModel`], [`Examples`] | a CRF or a Bi-LSTM, and sentences encoded for it    |
 //! | [`Labeller`]  | one thread's scratch memory for labelling sentences with it           |
+//! | [`WordAligner`], [`AlignmentTask`] | a word aligner with its words, and its training   |
+//! | [`StateTagger`] | a hidden Markov model with its words                               |
 //! | [`HeldOut`]   | sentences with gold labels, to be scored on all the cores             |
 //! | [`core`]      | shared weights, strategies, update rules and the trainer              |
 //! | [`sync`]      | the strategies that coordinate their workers                          |
@@ -42,7 +44,9 @@ mod error;
 mod held_out;
 mod labeller;
 mod sequence_model;
+mod state_tagger;
 mod tagger;
+mod word_aligner;
 
 pub use asyn_core as core;
 pub use asyn_data as data;
@@ -53,4 +57,6 @@ pub use error::{Error, Result};
 pub use held_out::HeldOut;
 pub use labeller::Labeller;
 pub use sequence_model::{Examples, SequenceExample, SequenceModel};
+pub use state_tagger::{HMM_KIND, StateTagger};
 pub use tagger::{BILSTM_KIND, KIND, Tagger};
+pub use word_aligner::{ALIGNER_KIND, AlignmentTask, Direction, WordAligner};

@@ -5,6 +5,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to people")]
 
+mod agreement;
+mod align;
+mod align_args;
 mod answer;
 mod args;
 mod checkpoint;
@@ -41,6 +44,7 @@ mod run_folder;
 mod scored;
 mod segment;
 mod settings;
+mod states;
 mod tag;
 mod train;
 mod train_args;
@@ -79,6 +83,7 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
     match verb {
         Verb::Train(TrainVerb::Crf(args)) => train::run(&**args, talk, started),
         Verb::Train(TrainVerb::BiLstm(args)) => train::run(&**args, talk, started),
+        Verb::Train(TrainVerb::Hmm(args)) => states::train(args, talk),
         Verb::Tune(TuneVerb::Crf(args)) => tune::run(args, talk),
         Verb::Tune(TuneVerb::BiLstm(args)) => tune::run(args, talk),
         Verb::Cv(CvVerb::Crf(args)) => cv::run(args, talk),
@@ -86,10 +91,14 @@ fn run(verb: &Verb, talk: Talk, started: Instant) -> Result<(), Failure> {
         Verb::Replay(args) => replay::run(args, talk),
         Verb::Measure(TrainVerb::Crf(args)) => measure::run(&**args, talk, started),
         Verb::Measure(TrainVerb::BiLstm(args)) => measure::run(&**args, talk, started),
+        Verb::Measure(TrainVerb::Hmm(_)) => {
+            Err(Failure::Usage("measure is for crf and bilstm".to_owned()))
+        }
         Verb::Doctor(DoctorVerb::Async(args)) => doctor::run(args, talk),
         Verb::Doctor(DoctorVerb::Data(args)) => doctor::data::run(args),
         Verb::Tag(args) => tag::run(args, talk),
         Verb::Segment(args) => segment::run(args, talk),
+        Verb::Align(args) => align::run(args, talk),
         Verb::Eval(args) => eval::run(args),
         Verb::Convert(args) => convert::run(args, talk),
         Verb::Import(args) => import::run(args, talk),

@@ -55,6 +55,10 @@ impl Sides<'_> {
             ScorerChoice::Spans => Counter::Spans(spans::Counts::default()),
             ScorerChoice::Sighan => Counter::Words(sighan::Counts::new(self.training_words)),
             ScorerChoice::Accuracy => Counter::Tokens(Chunks::default()),
+            ScorerChoice::Aer | ScorerChoice::States => {
+                let problem = "--compare is for scorers of chunks, words and tokens";
+                return Err(Failure::Usage(problem.to_owned()));
+            }
         };
         match (self.gold, counter) {
             (Some(gold), Counter::Words(counts)) => score_text(gold, file, counts),

@@ -12,10 +12,10 @@ use std::thread;
 use std::time::Instant;
 
 use asyn::data::{
-    Conllu, Corpus, Encoder, Error, Format, FormatOptions, Grammar, Scheme, Template,
+    Conllu, Corpus, Encoder, Error, Format, FormatOptions, Grammar, ModelFault, Scheme, Template,
     UNKNOWN_LABEL, join_words,
 };
-use asyn::{Labeller, Tagger};
+use asyn::{HMM_KIND, Labeller, StateTagger, Tagger};
 
 use crate::answer::{Answerer, Input, MEMORY, Question};
 use crate::args::TagArgs;
@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::format::{ValidChoice, options_of};
 use crate::progress::Talk;
 use crate::settings::{all_cores, format_of_model};
+use crate::states;
 
 /// How many blocks may wait for one worker, and how many of its results.
 const QUEUE: usize = 2;
@@ -61,7 +62,11 @@ pub(crate) enum Print<'t> {
 pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
     let started = Instant::now();
     let threads = args.threads.unwrap_or_else(all_cores).get();
-    let (tagger, about) = Tagger::load(&args.model, threads)?;
+    let loaded = Tagger::load(&args.model, threads);
+    if loaded.as_ref().is_err_and(is_of_states) {
+        return tag_with_states(args);
+    }
+    let (tagger, about) = loaded?;
     talk.detail(&format!("loaded in {:.3} s", started.elapsed().as_secs_f64()));
 
     let encoder = tagger.encoder();
@@ -93,6 +98,23 @@ pub(crate) fn run(args: &TagArgs, talk: Talk) -> Result<(), Failure> {
     let print = Print::Column(&question);
     let task = Task { tagger: &tagger, format, options: &options, print };
     label_file(task, &args.file, threads, talk)
+}
+
+/// Returns whether a model could not be loaded because it is one of states.
+fn is_of_states(error: &asyn::Error) -> bool {
+    matches!(
+        error,
+        asyn::Error::Data(Error::Model { fault: ModelFault::Kind { actual, .. }, .. })
+            if actual == HMM_KIND
+    )
+}
+
+fn tag_with_states(args: &TagArgs) -> Result<(), Failure> {
+    if let Some(flag) = more_than_labels(args) {
+        let problem = format!("{flag} needs a model of kind crf: this is a {HMM_KIND}");
+        return Err(Failure::Usage(problem));
+    }
+    states::tag(&StateTagger::load(&args.model)?, &args.file, args.format)
 }
 
 /// Labels a file on `threads` workers and prints it.

@@ -477,7 +477,10 @@ fn described(file: &ModelFile) -> Result<(Vec<usize>, BiLstmSpec), ModelFault> {
 }
 
 /// Lends every tensor of `layout` to a file, without its padding.
-fn lend<'w>(layout: &'w Layout, weights: &'w SharedWeights) -> BTreeMap<String, LentTensor<'w>> {
+pub(crate) fn lend<'w>(
+    layout: &'w Layout,
+    weights: &'w SharedWeights,
+) -> BTreeMap<String, LentTensor<'w>> {
     let lent = layout.ids().zip(layout.tensors()).map(|(id, tensor)| {
         let (rows, columns) = tensor.dim();
         let visit: Box<Visit<'w>> = match stride(tensor.shape) {
@@ -505,7 +508,7 @@ fn lend<'w>(layout: &'w Layout, weights: &'w SharedWeights) -> BTreeMap<String, 
 }
 
 /// Copies every tensor of `layout` out of a file.
-fn import(
+pub(crate) fn import(
     layout: &Layout,
     weights: &mut SharedWeights,
     file: &ModelFile,

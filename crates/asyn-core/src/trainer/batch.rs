@@ -108,6 +108,7 @@ impl BatchTrainer {
                 train_time,
                 total_train_time: now.train_time,
                 total_observe_time: observe_time,
+                lost_mass: None,
                 races: None,
                 simulation: None,
             };

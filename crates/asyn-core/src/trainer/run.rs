@@ -212,6 +212,9 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         observer: &mut impl Observer,
     ) -> Result<(PassReport, ControlFlow<()>)> {
         let tally = std::mem::take(&mut self.tally);
+        let started = Instant::now();
+        let lost_mass = self.trainer.update.lost_mass(&self.state, self.weights);
+        self.count_time(started);
         let report = PassReport {
             pass: self.pass + 1,
             loss: tally.loss,
@@ -220,6 +223,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             train_time: std::mem::take(&mut self.pass_time),
             total_train_time: self.train_time,
             total_observe_time: self.observe_time,
+            lost_mass,
             races: self.races.take(),
             simulation: self.simulation.take(),
         };

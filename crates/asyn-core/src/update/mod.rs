@@ -162,6 +162,13 @@ pub trait Update: Sync {
     /// Applies a gradient.
     fn apply(&self, state: &Self::State, step: &Step, gradient: &Gradient, worker: &mut Worker<'_>);
 
+    /// Computes sums of weights anew, if the rule keeps any, and returns the share by which they
+    /// differed from those that were kept: what rounding and lost additions did since the last quiet
+    /// point. Called at the end of a pass.
+    fn lost_mass(&self, _state: &Self::State, _weights: &mut SharedWeights) -> Option<f64> {
+        None
+    }
+
     /// Turns weights as they are stored after `ticket` examples into those to evaluate and save.
     ///
     /// Rules that store the weights themselves leave them as they are.

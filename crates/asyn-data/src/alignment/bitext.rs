@@ -78,6 +78,18 @@ impl Words {
         Some(self.0.find(word)).filter(|&id| id != NONE)
     }
 
+    /// Returns the words as a text, one a line, as model files hold them.
+    pub fn to_lines(&self) -> Vec<u8> {
+        self.iter().flat_map(|word| word.bytes().chain([b'\n'])).collect()
+    }
+
+    /// Makes a vocabulary of what [`Words::to_lines`] returned, if it is that.
+    pub fn from_lines(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let words = Self::new(text.split_terminator('\n'));
+        (words.len() == text.split_terminator('\n').count()).then_some(words)
+    }
+
     /// Iterates over the words in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter()

@@ -7,9 +7,13 @@
 //! p(f | e) = Σ_a Π_j p(a_j | …) t(f_j | e_{a_j})
 //! ```
 //!
-//! The models differ in `p(a_j | …)`, the [`Distortion`]. With `1 / (l + 1)` it is Model 1 of
-//! Brown, Della Pietra, Della Pietra and Mercer, "The Mathematics of Statistical Machine
-//! Translation", Computational Linguistics 19, 1993.
+//! The models differ in `p(a_j | …)`, the [`Distortion`]:
+//!
+//! | Model    | `p(a_j | …)`                                                        |
+//! | -------- | ------------------------------------------------------------------- |
+//! | Model 1  | `1 / (l + 1)` (Brown, Della Pietra, Della Pietra and Mercer, "The Mathematics of Statistical Machine Translation", Computational Linguistics 19, 1993) |
+//! | Model 2  | a fixed prior around the diagonal, as in the file `expect`           |
+//! | HMM      | learned from the distance to `a_{j−1}`, as there                     |
 //!
 //! The weights are expected counts, to be trained by the update rules of EM in `asyn-core`, and a
 //! gradient is the expected counts of some pairs; its loss is `−ln p(f | e)`.
@@ -18,10 +22,15 @@
 //! | -------- | --------------------- | -------------------------------------------------- |
 //! | `counts` | one for each pair of words that stand opposite each other | `c(e, f)`      |
 //! | `totals` | one for each source word | `Σ_f c(e, f)`, so that `t(f | e)` is the quotient |
+//! | `jumps`  | one for each distance | `c(d)`, of which the HMM alone makes use           |
 
 mod cooccurrence;
+mod expect;
 
 pub use cooccurrence::{AlignmentPair, Cooccurrences};
+
+use crate::error::{Error, Result};
+use expect::{Chain, N_JUMPS, independent, initial_jumps, weigh_by_diagonal};
 
 use asyn_core::{
     Batch, Gradient, Groups, Layout, Model, Multinomials, Real, SharedWeights, TensorId, Touched,
@@ -31,14 +40,23 @@ use asyn_core::{
 /// The floats of a row of the tensors, in which counts are stored one after another.
 const ROW: usize = 8;
 
-/// The least probability of a target word; less is taken for it, so that a loss stays finite.
-const LEAST: Real = Real::MIN_POSITIVE;
-
 /// What says which source word a target word comes from, before the words are looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Distortion {
     /// All source words and the empty one alike: Model 1.
     Uniform,
+    /// Words near the diagonal of the pair: Model 2 with a fixed prior.
+    Diagonal {
+        /// How fast probability falls with the distance from the diagonal, from 0 on.
+        tension: Real,
+        /// The probability of the empty word, from 0 to 1.
+        empty: Real,
+    },
+    /// Words near the one of the target word before: a hidden Markov model.
+    Hmm {
+        /// The probability of the empty word, from 0 to 1.
+        empty: Real,
+    },
 }
 
 /// A word aligner of one direction.
@@ -68,6 +86,7 @@ pub struct Aligner {
     layout: Layout,
     counts: TensorId,
     totals: TensorId,
+    jumps: TensorId,
 }
 
 /// The scratch memory of one worker.
@@ -77,8 +96,10 @@ pub struct AlignmentWorkspace {
     values: Vec<Real>,
     /// For each source word, its total and then the posteriors of its row together.
     totals: Vec<Real>,
-    /// For each target word, its probability.
+    /// For each target word its probability, or for each source word its prior.
     sums: Vec<Real>,
+    chain: Chain,
+    jump_counts: Vec<Real>,
     /// Blocks of counts that are read.
     blocks: Vec<u32>,
 }
@@ -92,7 +113,20 @@ impl Aligner {
         let blocks = |n: usize| (n + 1).div_ceil(ROW);
         let totals = layout.rows("totals", blocks(table.n_rows()), ROW);
         let counts = layout.rows("counts", blocks(table.targets().len()), ROW);
-        Self { table, distortion, layout, counts, totals }
+        let jumps = layout.dense("jumps", 1, N_JUMPS);
+        Self { table, distortion, layout, counts, totals, jumps }
+    }
+
+    /// Returns the same aligner with another distortion. Weights of one are weights of the other.
+    #[must_use]
+    pub fn with_distortion(self, distortion: Distortion) -> Self {
+        Self { distortion, ..self }
+    }
+
+    /// Returns what the aligner takes for the probability of source words before it sees them.
+    #[must_use]
+    pub fn distortion(&self) -> Distortion {
+        self.distortion
     }
 
     /// Returns the pattern of words.
@@ -116,7 +150,29 @@ impl Aligner {
         counts
     }
 
-    /// Makes weights of counts as [`Aligner::export`] returns them.
+    /// Returns the counts of jumps as they are saved.
+    #[must_use]
+    pub fn export_jumps(&self, weights: &SharedWeights) -> Vec<Real> {
+        let mut jumps = vec![0.0; N_JUMPS];
+        weights.view(self.layout.tensor(self.jumps).start, N_JUMPS).read_into(&mut jumps);
+        jumps
+    }
+
+    /// Replaces the counts of jumps by what [`Aligner::export_jumps`] returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Counts`] if there are not as many.
+    pub fn import_jumps(&self, weights: &mut SharedWeights, jumps: &[Real]) -> Result<()> {
+        let start = self.layout.tensor(self.jumps).start;
+        if jumps.len() != N_JUMPS {
+            return Err(Error::Counts { actual: jumps.len() });
+        }
+        weights.as_mut_slice()[start..][..N_JUMPS].copy_from_slice(jumps);
+        Ok(())
+    }
+
+    /// Makes weights of counts as [`Aligner::export`] returns them, with jumps as training starts.
     ///
     /// # Panics
     ///
@@ -127,6 +183,8 @@ impl Aligner {
         let mut weights = SharedWeights::zeroed(self.layout.len());
         let start = self.layout.tensor(self.counts).start;
         weights.as_mut_slice()[start..][..counts.len()].copy_from_slice(counts);
+        let start = self.layout.tensor(self.jumps).start;
+        weights.as_mut_slice()[start..][..N_JUMPS].copy_from_slice(&initial_jumps());
         for multinomials in self.multinomials() {
             multinomials.sum_up(&self.layout, &mut weights);
         }
@@ -155,7 +213,7 @@ impl Aligner {
         pair: &AlignmentPair,
         workspace: &mut AlignmentWorkspace,
     ) -> f64 {
-        let AlignmentWorkspace { values, totals, sums, .. } = workspace;
+        let AlignmentWorkspace { values, totals, sums, chain, jump_counts, .. } = workspace;
         let n_target = pair.n_target();
         values.resize(pair.cells.len(), 0.0);
         totals.resize(pair.rows.len(), 0.0);
@@ -164,40 +222,32 @@ impl Aligner {
         if n_target == 0 {
             return 0.0;
         }
-        match self.distortion {
-            Distortion::Uniform => uniform(values, totals, sums, n_target),
+        #[allow(clippy::cast_precision_loss, reason = "sentences are short")]
+        let share = match self.distortion {
+            Distortion::Uniform => 1.0 / totals.len() as Real,
+            Distortion::Diagonal { .. } | Distortion::Hmm { .. } => 1.0,
+        };
+        for (row, total) in values.chunks_exact_mut(n_target).zip(&*totals) {
+            let factor = if *total > 0.0 { share / total } else { 0.0 };
+            row.iter_mut().for_each(|value| *value *= factor);
         }
-    }
-}
-
-/// The E-step of Model 1: `values` are counts, and become posteriors; `totals` are those of the
-/// rows, and become the sums of the posteriors of each.
-fn uniform(values: &mut [Real], totals: &mut [Real], sums: &mut Vec<Real>, n_target: usize) -> f64 {
-    sums.clear();
-    sums.resize(n_target, 0.0);
-    for (row, &total) in values.chunks_exact_mut(n_target).zip(&*totals) {
-        let factor = if total > 0.0 { 1.0 / total } else { 0.0 };
-        for (value, sum) in row.iter_mut().zip(&mut *sums) {
-            *value *= factor;
-            *sum += *value;
+        let log = match self.distortion {
+            Distortion::Hmm { empty } if pair.n_source() > 0 => {
+                jump_counts.resize(self.layout.tensor(self.jumps).stored_len(), 0.0);
+                worker.read_whole(self.jumps, jump_counts);
+                chain.expect(values, n_target, jump_counts, empty)
+            }
+            Distortion::Diagonal { tension, empty } if pair.n_source() > 0 => {
+                weigh_by_diagonal(values, n_target, tension, empty, sums);
+                independent(values, sums, n_target)
+            }
+            _ => independent(values, sums, n_target),
+        };
+        for (row, total) in values.chunks_exact(n_target).zip(totals) {
+            *total = row.iter().sum();
         }
+        log
     }
-    #[allow(clippy::cast_precision_loss, reason = "sentences are short")]
-    let n_source = totals.len() as f64;
-    let mut log = -(n_target as f64) * n_source.ln();
-    for sum in &mut *sums {
-        let bounded = sum.max(LEAST);
-        log += f64::from(bounded).ln();
-        *sum = if *sum < LEAST { 0.0 } else { 1.0 / bounded };
-    }
-    for (row, total) in values.chunks_exact_mut(n_target).zip(totals) {
-        *total = 0.0;
-        for (value, factor) in row.iter_mut().zip(&*sums) {
-            *value *= factor;
-            *total += *value;
-        }
-    }
-    log
 }
 
 impl Model for Aligner {
@@ -231,6 +281,7 @@ impl Model for Aligner {
             add(self.totals, &pair.rows);
             add(self.counts, &pair.cells);
         }
+        out.add_whole(self.jumps);
     }
 
     fn gradient(
@@ -245,6 +296,12 @@ impl Model for Aligner {
             loss -= self.expect(worker, pair, workspace);
             gradient.add_cells(self.totals, &pair.rows, &workspace.totals);
             gradient.add_cells(self.counts, &pair.cells, &workspace.values);
+            if matches!(self.distortion, Distortion::Hmm { .. }) {
+                let jumps = gradient.sum(&self.layout, self.jumps);
+                for (sum, jump) in jumps.iter_mut().zip(&workspace.chain.jumps) {
+                    *sum += jump;
+                }
+            }
         }
         loss
     }

@@ -1,5 +1,6 @@
 //! The command as users meet it: every test runs the binary.
 
+mod aligning;
 mod bad_input;
 mod bilstm;
 mod convert;

@@ -132,8 +132,8 @@ fn sides_that_do_not_fit_are_refused() {
         ("--scorer sighan --gold gold latin1", 65, "latin1:2: expected UTF-8"),
         ("--scorer sighan --gold missing gold", 66, "missing"),
         ("--scorer sighan chunks", 65, "sentence 1, token 1: expected one of the tags"),
-        ("--gold gold gold", 2, "--gold and --train-words are for --scorer sighan"),
-        ("--train-words gold chunks", 2, "--gold and --train-words are for --scorer sighan"),
+        ("--gold gold gold", 2, "--gold is for --scorer sighan and aer"),
+        ("--train-words gold chunks", 2, "--train-words is for --scorer sighan"),
         ("--compare chunks relabelled", 65, "relabelled: the gold side of sentence 2"),
         ("--compare chunks longer", 65, "longer: expected 2 sentences as in chunks, found 3"),
     ] {

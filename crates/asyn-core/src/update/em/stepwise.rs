@@ -78,16 +78,6 @@ pub struct StepwiseEmState {
     growth: f64,
     /// Whether counts are those of a step, times `G`, and no longer those of all examples.
     is_scaled: bool,
-    lost: f64,
-}
-
-impl StepwiseEmState {
-    /// Returns the share by which totals differed from the sums of their counts at the last quiet
-    /// point, from 0 on: what rounding and lost additions did to them since the one before.
-    #[must_use]
-    pub fn lost_mass(&self) -> f64 {
-        self.lost
-    }
 }
 
 impl StepwiseEm {
@@ -124,7 +114,6 @@ impl Update for StepwiseEm {
             next_step: self.first_step,
             growth: 1.0,
             is_scaled: false,
-            lost: 0.0,
         }
     }
 
@@ -160,7 +149,6 @@ impl Update for StepwiseEm {
             divisor = 1.0 / state.share;
             state.is_scaled = true;
         } else {
-            state.lost = sum_up(&self.multinomials, &state.layout, weights);
             state.growth /= divisor;
         }
         let factor = (1.0 / divisor) as Real;
@@ -188,6 +176,10 @@ impl Update for StepwiseEm {
         let at = (step.ticket - state.first_ticket) / state.per_step;
         let factor = state.factors[usize::try_from(at).expect("a window fits in memory")];
         add(0, factor, step.writes_sums, gradient, worker);
+    }
+
+    fn lost_mass(&self, state: &StepwiseEmState, weights: &mut SharedWeights) -> Option<f64> {
+        Some(sum_up(&self.multinomials, &state.layout, weights))
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]

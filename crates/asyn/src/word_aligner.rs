@@ -1,0 +1,407 @@
+//! A word aligner of a pair of languages, in one direction or both, and its model file.
+//!
+//! | Part of the model file        | Content                                                  |
+//! | ----------------------------- | -------------------------------------------------------- |
+//! | `left`, `right`               | the words of each side, one a line                       |
+//! | `forward.counts`              | expected counts, row after row                           |
+//! | `forward.jumps`               | expected counts of jumps, by distance                    |
+//! | `forward.starts`, `forward.targets` | the rows and columns of the counts, as `u32`, the lowest byte first |
+//! | `backward.…`                  | the same for the other direction                         |
+//! | string map                    | `distortion`, `tension` and `empty`, and whatever the caller wants to say |
+//!
+//! Forward, each word on the right comes from one on the left, or from the empty word; backward,
+//! each word on the left from one on the right.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use asyn_core::{Model, Observer, Outcome, Real, SharedWeights, Strategy, Trainer, Update};
+use asyn_data::{Bitext, LentTensor, Links, ModelFault, ModelFile, Symmetry, Tensor, Words};
+use asyn_models::{Aligner, AlignmentPair, Cooccurrences, Distortion};
+
+use crate::error::Result;
+
+/// The kind of model file that holds a [`WordAligner`].
+pub const ALIGNER_KIND: &str = "aligner";
+
+/// Which side the words of the other one come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// Words on the right come from the left.
+    Forward,
+    /// Words on the left come from the right.
+    Backward,
+}
+
+/// A trained direction.
+#[derive(Debug)]
+struct Trained {
+    aligner: Aligner,
+    weights: SharedWeights,
+}
+
+/// A word aligner with the words of both languages.
+///
+/// ```
+/// use asyn::core::{Serial, StepwiseEm, Trainer};
+/// use asyn::data::{Bitext, Symmetry};
+/// use asyn::models::Distortion;
+/// use asyn::{Direction, WordAligner, AlignmentTask};
+///
+/// let text = "la maison ||| the house\nla fleur ||| the flower\n";
+/// let bitext = Bitext::read_lines("example", text)?;
+/// let mut aligner = WordAligner::new(&bitext);
+/// for direction in [Direction::Forward, Direction::Backward] {
+///     let mut task = AlignmentTask::new(&bitext, direction, Distortion::Uniform, 100)?;
+///     let update = StepwiseEm { multinomials: task.aligner().multinomials(), ..Default::default() };
+///     let trainer = Trainer::builder().update(update).passes(30).build()?;
+///     task.fit(&trainer, &mut ())?;
+///     aligner.set(direction, task);
+/// }
+/// let links = aligner.align(&["la", "fleur"], &["the", "flower"], Symmetry::default());
+/// assert_eq!(links.to_string(), "0-0 1-1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct WordAligner {
+    left: Words,
+    right: Words,
+    directions: BTreeMap<Direction, Trained>,
+}
+
+/// The training of one direction.
+#[derive(Debug)]
+pub struct AlignmentTask {
+    trained: Trained,
+    pairs: Vec<AlignmentPair>,
+}
+
+impl Direction {
+    /// Returns the name by which files know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Backward => "backward",
+        }
+    }
+
+    /// Returns what words come from, and the words that come from it.
+    fn ends<T>(self, left: T, right: T) -> (T, T) {
+        match self {
+            Self::Forward => (left, right),
+            Self::Backward => (right, left),
+        }
+    }
+}
+
+impl AlignmentTask {
+    /// Gets ready to train a direction on the pairs whose sides both have from 1 to `most` words.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if there are too many pairs of words.
+    pub fn new(
+        bitext: &Bitext,
+        direction: Direction,
+        distortion: Distortion,
+        most: usize,
+    ) -> Result<Self> {
+        let fits = |n: usize| (1..=most).contains(&n);
+        let used: Vec<usize> = (0..bitext.n_pairs())
+            .filter(|&pair| fits(bitext.lengths(pair).0) && fits(bitext.lengths(pair).1))
+            .collect();
+        let (source, target) = direction.ends(bitext.left(), bitext.right());
+        let n_words = (source.words().len(), target.words().len());
+        let (table, pairs) = Cooccurrences::build(n_words, used.len(), |at| {
+            (source.sentence(used[at]), target.sentence(used[at]))
+        })?;
+        let aligner = Aligner::new(table, distortion);
+        let weights = aligner.initial_weights(1);
+        Ok(Self { trained: Trained { aligner, weights }, pairs })
+    }
+
+    /// Returns the model.
+    pub fn aligner(&self) -> &Aligner {
+        &self.trained.aligner
+    }
+
+    /// Goes on with another distortion, at the counts so far.
+    #[must_use]
+    pub fn with_distortion(self, distortion: Distortion) -> Self {
+        let Trained { aligner, weights } = self.trained;
+        let aligner = aligner.with_distortion(distortion);
+        Self { trained: Trained { aligner, weights }, ..self }
+    }
+
+    /// Returns the number of pairs that are trained on.
+    pub fn n_pairs(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Returns the number of pairs of words, the empty word included, that a pass looks at.
+    pub fn n_cells(&self) -> u64 {
+        self.pairs.iter().map(|pair| ((pair.n_source() + 1) * pair.n_target()) as u64).sum()
+    }
+
+    /// Trains.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Training`](crate::Error::Training), as [`Trainer::fit`].
+    ///
+    /// # Panics
+    ///
+    /// Propagates the panic of a worker.
+    pub fn fit<S: Strategy, U: Update>(
+        &mut self,
+        trainer: &Trainer<S, U>,
+        observer: &mut impl Observer,
+    ) -> Result<Outcome> {
+        let Trained { aligner, weights } = &mut self.trained;
+        Ok(trainer.fit(aligner, &self.pairs, weights, observer)?)
+    }
+}
+
+impl WordAligner {
+    /// Makes an aligner of the words of a text, without any direction yet.
+    pub fn new(bitext: &Bitext) -> Self {
+        let (left, right) = (bitext.left().words().clone(), bitext.right().words().clone());
+        Self { left, right, directions: BTreeMap::new() }
+    }
+
+    /// Takes over what was trained on the text of this aligner.
+    pub fn set(&mut self, direction: Direction, task: AlignmentTask) {
+        self.directions.insert(direction, task.trained);
+    }
+
+    /// Returns the directions that were trained.
+    pub fn directions(&self) -> impl Iterator<Item = Direction> + '_ {
+        self.directions.keys().copied()
+    }
+
+    /// Returns the words of both sides.
+    pub fn words(&self) -> (&Words, &Words) {
+        (&self.left, &self.right)
+    }
+
+    /// Returns the number of counts of all directions.
+    pub fn n_counts(&self) -> usize {
+        self.directions.values().map(|it| it.aligner.table().targets().len()).sum()
+    }
+
+    /// Aligns a pair: both directions, joined, or the only one that there is.
+    pub fn align(&self, left: &[&str], right: &[&str], symmetry: Symmetry) -> Links {
+        let links = |direction| {
+            let trained = self.directions.get(&direction)?;
+            let pair = Place { aligner: self, direction, left, right };
+            Some(Links::new(pair.links(trained)))
+        };
+        match (links(Direction::Forward), links(Direction::Backward)) {
+            (Some(forward), Some(backward)) => {
+                symmetry.join(&forward, &backward, (left.len(), right.len()))
+            }
+            (forward, backward) => forward.or(backward).unwrap_or_default(),
+        }
+    }
+
+    /// Returns for each of `links` how probable it is: the mean of both directions, or what the only
+    /// one says.
+    pub fn probabilities(&self, left: &[&str], right: &[&str], links: &Links) -> Vec<f64> {
+        let mut sums = vec![0.0; links.len()];
+        for (&direction, trained) in &self.directions {
+            let pair = Place { aligner: self, direction, left, right };
+            pair.each_part(trained, |first, posteriors, n_target| {
+                for (sum, (left, right)) in sums.iter_mut().zip(links.iter()) {
+                    let (source, target) = direction.ends(left as usize, right as usize);
+                    if (first..first + n_target).contains(&target) {
+                        let at = (source + 1) * n_target + target - first;
+                        *sum += f64::from(posteriors[at]) / self.directions.len() as f64;
+                    }
+                }
+            });
+        }
+        sums
+    }
+
+    /// Writes a model file; what was at `path` stays there until everything is written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`](crate::Error::Data), as [`ModelFile::save`].
+    pub fn save(&self, path: impl AsRef<Path>, about: BTreeMap<String, String>) -> Result<()> {
+        let mut file = ModelFile::new(ALIGNER_KIND);
+        file.metadata = about;
+        file.blobs.insert("left".to_owned(), self.left.to_lines());
+        file.blobs.insert("right".to_owned(), self.right.to_lines());
+        let mut lent = BTreeMap::new();
+        for (direction, trained) in &self.directions {
+            let name = |part: &str| format!("{}.{part}", direction.name());
+            let table = trained.aligner.table();
+            file.blobs.insert(name("starts"), to_bytes(table.starts()));
+            file.blobs.insert(name("targets"), to_bytes(table.targets()));
+            let tensor = LentTensor {
+                shape: vec![table.targets().len()],
+                visit: Box::new(move |take| take(&trained.aligner.export(&trained.weights))),
+            };
+            lent.insert(name("counts"), tensor);
+            let jumps = trained.aligner.export_jumps(&trained.weights);
+            file.tensors.insert(name("jumps"), Tensor::new(&[jumps.len()], jumps));
+            describe(trained.aligner.distortion(), &mut file.metadata);
+        }
+        Ok(file.save_with(path, &lent)?)
+    }
+
+    /// Reads a model file; returns what was said about the model too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`](crate::Error::Data) if the file cannot be read, is damaged, or holds another
+    /// kind of model.
+    pub fn load(path: impl AsRef<Path>) -> Result<(Self, BTreeMap<String, String>)> {
+        let name = path.as_ref().display().to_string();
+        let mut file = ModelFile::load(path, ALIGNER_KIND)?;
+        let about = std::mem::take(&mut file.metadata);
+        let fault = |fault| asyn_data::Error::Model { name: name.clone(), fault };
+        let distortion =
+            distortion(&about).ok_or(fault(ModelFault::Content { name: "distortion" }))?;
+        let words = |name: &'static str| {
+            let words = file.blobs.get(name).and_then(|bytes| Words::from_lines(bytes));
+            words.ok_or(fault(ModelFault::Content { name }))
+        };
+        let (left, right) = (words("left")?, words("right")?);
+        let mut directions = BTreeMap::new();
+        for direction in [Direction::Forward, Direction::Backward] {
+            let counts = file.tensors.remove(&format!("{}.counts", direction.name()));
+            let Some(counts) = counts else { continue };
+            let n_words = direction.ends(left.len(), right.len());
+            let Trained { aligner, weights } =
+                read(&file, direction, &counts, n_words).map_err(fault)?;
+            let aligner = aligner.with_distortion(distortion);
+            directions.insert(direction, Trained { aligner, weights });
+        }
+        Ok((Self { left, right, directions }, about))
+    }
+}
+
+/// The most pairs of words that are looked at together: longer sentences are cut, which changes
+/// nothing where target words do not depend on each other.
+const MOST_CELLS: usize = 1 << 22;
+
+/// A pair of sentences in a direction.
+struct Place<'a> {
+    aligner: &'a WordAligner,
+    direction: Direction,
+    left: &'a [&'a str],
+    right: &'a [&'a str],
+}
+
+impl Place<'_> {
+    /// Returns the most probable links, from left to right.
+    fn links(&self, trained: &Trained) -> Vec<(u32, u32)> {
+        let mut links = Vec::new();
+        self.each_part(trained, |first, posteriors, n_target| {
+            for target in 0..n_target {
+                // Of source words that are as probable, the first one; the empty word is row 0.
+                let (mut best, mut most) = (0, 0.0);
+                for (row, posteriors) in posteriors.chunks_exact(n_target).enumerate() {
+                    if posteriors[target] > most {
+                        (best, most) = (row, posteriors[target]);
+                    }
+                }
+                if best > 0 {
+                    let (left, right) = self.direction.ends(best - 1, first + target);
+                    links.push((number(left), number(right)));
+                }
+            }
+        });
+        links
+    }
+
+    /// Calls `visit` with the posteriors of all target words, some at a time: with the number of the
+    /// first one, the posteriors, and how many target words they are of.
+    fn each_part(&self, trained: &Trained, mut visit: impl FnMut(usize, &[Real], usize)) {
+        let (source, target) = self.direction.ends(self.left, self.right);
+        let (of_source, of_target) = self.direction.ends(&self.aligner.left, &self.aligner.right);
+        let ids = |words: &[&str], of: &Words| -> Vec<Option<u32>> {
+            words.iter().map(|word| of.find(word)).collect()
+        };
+        let (source, target) = (ids(source, of_source), ids(target, of_target));
+        let n = (MOST_CELLS / (source.len() + 1)).max(1);
+        let mut posteriors = Vec::new();
+        for (part, target) in target.chunks(n).enumerate() {
+            let pair = trained.aligner.table().pair(&source, target);
+            trained.aligner.posteriors(&trained.weights, &pair, &mut posteriors);
+            visit(part * n, &posteriors, target.len());
+        }
+    }
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).expect("a sentence has fewer words than a text bytes")
+}
+
+fn read(
+    file: &ModelFile,
+    direction: Direction,
+    counts: &Tensor,
+    n_words: (usize, usize),
+) -> Result<Trained, ModelFault> {
+    let unfit = |_| ModelFault::Content { name: "the table of counts" };
+    let part = |part: &str| {
+        let blob = file.blobs.get(&format!("{}.{part}", direction.name()));
+        blob.map(|bytes| from_bytes(bytes))
+            .ok_or(ModelFault::Missing { name: "the table of counts" })
+    };
+    let (starts, targets) = (part("starts")?, part("targets")?);
+    let table = Cooccurrences::from_parts(starts, targets, n_words.1).map_err(unfit)?;
+    let is_whole = table.n_rows() == n_words.0 + 1 && table.targets().len() == counts.values.len();
+    if !is_whole || counts.values.iter().any(|&count| count < 0.0) {
+        return Err(unfit(asyn_models::Error::Counts { actual: counts.values.len() }));
+    }
+    let aligner = Aligner::new(table, Distortion::Uniform);
+    let mut weights = aligner.import(&counts.values);
+    let jumps = file.tensors.get(&format!("{}.jumps", direction.name()));
+    let jumps = jumps.ok_or(ModelFault::Missing { name: "the counts of jumps" })?;
+    aligner.import_jumps(&mut weights, &jumps.values).map_err(unfit)?;
+    Ok(Trained { aligner, weights })
+}
+
+/// Says what a distortion is, in strings.
+fn describe(distortion: Distortion, about: &mut BTreeMap<String, String>) {
+    let mut say = |name: &str, value: String| about.insert(name.to_owned(), value);
+    match distortion {
+        Distortion::Uniform => say("distortion", "uniform".to_owned()),
+        Distortion::Diagonal { tension, empty } => {
+            say("tension", tension.to_string());
+            say("empty", empty.to_string());
+            say("distortion", "diagonal".to_owned())
+        }
+        Distortion::Hmm { empty } => {
+            say("empty", empty.to_string());
+            say("distortion", "hmm".to_owned())
+        }
+    };
+}
+
+/// Returns the distortion that strings say.
+fn distortion(about: &BTreeMap<String, String>) -> Option<Distortion> {
+    let number = |name: &str| -> Option<Real> { about.get(name)?.parse().ok() };
+    let share = || number("empty").filter(|empty| (0.0..=1.0).contains(empty));
+    Some(match about.get("distortion")?.as_str() {
+        "uniform" => Distortion::Uniform,
+        "diagonal" => {
+            let tension = number("tension").filter(|tension| *tension >= 0.0)?;
+            Distortion::Diagonal { tension, empty: share()? }
+        }
+        "hmm" => Distortion::Hmm { empty: share()? },
+        _ => return None,
+    })
+}
+
+fn to_bytes(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+fn from_bytes(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks::<4>().0.iter().map(|&number| u32::from_le_bytes(number)).collect()
+}
