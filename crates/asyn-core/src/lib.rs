@@ -136,7 +136,8 @@ pub use trainer::{BatchTrainer, Outcome, Trainer, TrainerBuilder};
 pub use update::{
     Adam, AdamForm, AdamState, AdaptiveRevision, AdaptiveRevisionState, Adf, AdfCounting,
     AdfCountingState, AdfState, Averaging, BatchEm, BatchEmState, Frequencies, Groups, L2Form,
-    Moments, Multinomials, Sgd, SgdState, Step, StepwiseEm, StepwiseEmState, Training, Update, Window,
+    Moments, Multinomials, Sgd, SgdState, Step, StepwiseEm, StepwiseEmState, Training, Update,
+    Window,
 };
 pub use worker::{Read, Worker, Write};
 
