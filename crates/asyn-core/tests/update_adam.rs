@@ -256,7 +256,9 @@ fn rows_reach_their_point_with_every_kind_of_moments() {
         let schedule = Schedule::Exponential { rate, factor: 0.7 };
         let adam = Adam { schedule, moments, form, ..Adam::default() };
         let (_, losses) = train(AsynGrad, 2, adam, &Noise::new(true), 10, n);
-        assert!(losses[9] < 0.05 * losses[0], "{moments:?}, {form:?}: {losses:?}");
+        // Momentum ends at the mean of the noise of a row's examples, which is not quite 0.
+        let share = if form == AdamForm::Momentum { 0.15 } else { 0.05 };
+        assert!(losses[9] < share * losses[0], "{moments:?}, {form:?}: {losses:?}");
     }
 }
 
