@@ -137,63 +137,6 @@ fn gradients_of_several_blocks_of_units_equal_central_differences() {
     check(&spec, 61);
 }
 
-/// Returns the gradient of the loss of a batch in double precision by central differences of the
-/// fourth order, at each place that is no padding.
-fn differences(fixture: &Fixture, sentences: &[TokenIds]) -> Vec<(usize, f64)> {
-    const H: f64 = 1e-3;
-    let loss = |moved: usize, by: f64| {
-        let weight =
-            |at: usize| f64::from(fixture.weights[at]) + if at == moved { by } else { 0.0 };
-        let reference = Reference::new(&fixture.model, weight);
-        let of = |(id, sentence)| reference.loss(sentence, Some(random_of(id)));
-        (0..).zip(sentences).map(of).sum::<f64>()
-    };
-    let difference = |at: usize| {
-        let [near, far] = [H, 2.0 * H].map(|by| loss(at, by) - loss(at, -by));
-        (at, (8.0 * near - far) / (12.0 * H))
-    };
-    fixture.places.iter().map(|&at| difference(at)).collect()
-}
-
-/// The model, the sentences and the name of each stored gradient.
-fn stored_fixtures() -> [(&'static str, Fixture, [TokenIds; 3]); 2] {
-    [OutputLayer::Softmax, OutputLayer::Crf].map(|output| {
-        let name = if output == OutputLayer::Crf { "crf" } else { "softmax" };
-        let fixture = Fixture::new(&rich(output), 0.7, 8);
-        let sentences = fixture.sentences([3, 6, 1]);
-        (name, fixture, sentences)
-    })
-}
-
-#[test]
-fn gradients_are_those_that_are_stored() {
-    let mut stored = include_str!("reference/bilstm.txt").lines();
-    for (name, fixture, sentences) in stored_fixtures() {
-        assert_eq!(stored.next(), Some(name));
-        let (_, gradient) = fixture.gradient(&sentences, &[0, 1, 2]);
-        let gradient = fixture.plain(&gradient);
-        for &at in &fixture.places {
-            let line = stored.next().expect("a line for each weight");
-            let expected: f64 = line.parse().expect("a number a line");
-            let error = (gradient[at] - expected).abs();
-            assert!(error < 1e-5 * expected.abs().max(1.0), "{name}, weight {at}: {expected}");
-        }
-    }
-    assert_eq!(stored.next(), None);
-}
-
-#[test]
-#[ignore = "prints tests/reference/bilstm.txt: run it with --ignored --nocapture"]
-#[allow(clippy::print_stdout, reason = "what is printed is the file")]
-fn print_the_stored_gradients() {
-    for (name, fixture, sentences) in stored_fixtures() {
-        println!("{name}");
-        for (_, difference) in differences(&fixture, &sentences) {
-            println!("{difference:.9}");
-        }
-    }
-}
-
 #[test]
 fn a_batch_is_the_sum_of_its_sentences() {
     for spec in [small(OutputLayer::Crf), rich(OutputLayer::Softmax)] {
