@@ -6,7 +6,7 @@
 //! | ------------- | --------------------------------------------------------------------------- |
 //! | weights       | 4 L a copy: the live ones, the tables of the update rule, the last good ones and those that are read out, and those of the best pass |
 //! | workers       | 4 L without the vectors, where they compute on copies                        |
-//! | long sentence | for each worker and token 12 Σ (k + n): states, errors, and the factors of the gradient |
+//! | long sentence | for each worker and token 8 Σ (k + n): states, errors, and the factors of the gradient |
 
 use asyn::core::{Model, Shape};
 use asyn::data::TokenIds;
@@ -18,8 +18,8 @@ use crate::settings::Settings;
 /// The bytes of a weight.
 const WEIGHT: u64 = 4;
 /// How many times the inputs and outputs of a matrix are held for each token: as what is computed,
-/// as factors of the gradient, and by lists that have grown.
-const TIMES: u64 = 3;
+/// and as factors of the gradient.
+const TIMES: u64 = 2;
 /// The tokens that are labelled at once.
 const LABELLED: usize = 256;
 
@@ -32,16 +32,24 @@ pub(super) struct Sizes {
     /// The bytes of a token and of a character that are computed.
     of_token: u64,
     of_character: u64,
-    /// The tokens of the longest sentence.
+    /// The tokens of the longest sentence, and of one in the mean.
     longest: usize,
+    mean: usize,
     /// The characters of a token, in the mean.
     characters: f64,
 }
 
 impl Sizes {
     pub(super) fn new(model: &BiLstm, examples: &[TokenIds]) -> Self {
-        let mut sizes =
-            Self { stored: 0, whole: 0, of_token: 0, of_character: 0, longest: 0, characters: 0.0 };
+        let mut sizes = Self {
+            stored: 0,
+            whole: 0,
+            of_token: 0,
+            of_character: 0,
+            longest: 0,
+            mean: 0,
+            characters: 0.0,
+        };
         for tensor in model.layout().tensors() {
             let bytes = WEIGHT * tensor.stored_len() as u64;
             sizes.stored += bytes;
@@ -60,6 +68,7 @@ impl Sizes {
         }
         sizes.longest = examples.iter().map(TokenIds::n_tokens).max().unwrap_or(0);
         let n_tokens: usize = examples.iter().map(TokenIds::n_tokens).sum();
+        sizes.mean = n_tokens / examples.len().max(1);
         let n_characters: usize = examples.iter().map(|example| example.characters.len()).sum();
         sizes.characters = n_characters as f64 / n_tokens.max(1) as f64;
         sizes
@@ -93,7 +102,8 @@ impl Sizes {
         let copies_weights = settings.read == ReadChoice::Snapshot
             || matches!(settings.strategy, StrategyChoice::Locked | StrategyChoice::RoundRobin);
         let of_worker = if copies_weights { self.whole } else { 0 };
-        let step = self.longest as u64 * u64::from(settings.accumulate);
+        let others = u64::from(settings.accumulate.saturating_sub(1));
+        let step = self.longest as u64 + others * self.mean as u64;
         let labelled = longest_dev.map_or(0, |longest| longest.max(LABELLED)) as u64;
         let scored = settings.threads.get() as u64 * labelled * self.of_tokens() / TIMES;
         [

@@ -168,7 +168,7 @@ fn a_run_that_diverges_leaves_its_last_good_weights() {
     assert_eq!(weights("model").tensors, weights("whole").tensors);
 
     // With development data it is the best pass, and a run that was never good leaves what was there.
-    let said = errors(&place.run(&line(88, "--passes 60 -d 20%")));
+    let said = errors(&place.run(&line(70, "--passes 60 -d 20%")));
     assert!(said.contains("is saved"), "{said}");
     let info: Value = serde_json::from_str(&place.succeed("info --json model")).unwrap();
     assert!(info["dev"].as_str().unwrap().contains("after pass"), "{info}");
