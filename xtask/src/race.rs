@@ -48,7 +48,6 @@ fn miri(workspace: &Workspace) -> Result<Outcome> {
         (SEEDS, &["--test", "kernel_races"]),
         (TREE, &["--test", "access", "--test", "instruments", "--test", "balance"]),
         (TREE, &["--test", "simulate", "--test", "replay", "--test", "trainer"]),
-        (TREE, &["--test", "update_adam"]),
     ] {
         let mut command = nightly(workspace, "cargo");
         command.args(["miri", "test", "-p", "asyn-core", "--features", "portable"]).args(tests);
