@@ -42,16 +42,17 @@ fn open(file: &Path, right: Option<&Path>) -> Result<Bitext, Failure> {
 fn train(args: &AlignTrainArgs, talk: Talk) -> Result<(), Failure> {
     let bitext = open(&args.file, args.right.as_deref())?;
     let most = args.max_words.get();
+    let is_usable = |(left, right): (usize, usize)| left.min(right) > 0 && left.max(right) <= most;
+    if !(0..bitext.n_pairs()).any(|pair| is_usable(bitext.lengths(pair))) {
+        let problem = format!("expected pairs of 1 to {most} words a side, found none");
+        return Err(Failure::Data(format!("{}: {problem}", args.file.display())));
+    }
     tell_of(&bitext, most, talk);
     let interrupt = Interrupt::listen();
     let mut aligner = WordAligner::new(&bitext);
     let mut stopped_in = None;
     for &direction in args.direction.directions() {
         let mut task = AlignmentTask::new(&bitext, direction, Distortion::Uniform, most)?;
-        if task.n_pairs() == 0 {
-            let problem = format!("expected pairs of 1 to {most} words a side, found none");
-            return Err(Failure::Data(format!("{}: {problem}", args.file.display())));
-        }
         // A direction that is not trained any more keeps the counts that training starts from.
         let run = Run { args, direction, interrupt: &interrupt, talk };
         let first = if args.distortion() == Distortion::Uniform { 0 } else { args.first_passes };

@@ -68,7 +68,11 @@ pub(crate) fn train(args: &HmmArgs, talk: Talk) -> Result<(), Failure> {
     let format = args.format.map(Format::from).or_else(|| Format::of_path(&args.file));
     let options = FormatOptions::default();
     let corpus = format.unwrap_or(Format::Columns).open(&args.file, &options)?;
-    let mut tagger = StateTagger::untrained(&corpus, args.states.get(), args.seed)?;
+    let untrained = StateTagger::untrained(&corpus, args.states.get(), args.seed);
+    let mut tagger = untrained.map_err(|error| match error {
+        asyn::Error::Model(_) => Failure::Usage(format!("--states {}: {error}", args.states)),
+        error => error.into(),
+    })?;
     let sentences = tagger.encode(&corpus);
     let (n_words, n_states) = (tagger.hmm().n_words(), args.states);
     talk.say(&format!(

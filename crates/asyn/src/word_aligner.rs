@@ -13,6 +13,7 @@
 //! each word on the left from one on the right.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use asyn_core::{Model, Observer, Outcome, Real, SharedWeights, Strategy, Trainer, Update};
@@ -210,11 +211,12 @@ impl WordAligner {
         let mut sums = vec![0.0; links.len()];
         for (&direction, trained) in &self.directions {
             let pair = Place { aligner: self, direction, left, right };
-            pair.each_part(trained, |first, posteriors, n_target| {
+            pair.each_part(trained, |sources, targets, posteriors| {
                 for (sum, (left, right)) in sums.iter_mut().zip(links.iter()) {
                     let (source, target) = direction.ends(left as usize, right as usize);
-                    if (first..first + n_target).contains(&target) {
-                        let at = (source + 1) * n_target + target - first;
+                    if sources.contains(&source) && targets.contains(&target) {
+                        let row = source - sources.start + 1;
+                        let at = row * targets.len() + target - targets.start;
                         *sum += f64::from(posteriors[at]) / self.directions.len() as f64;
                     }
                 }
@@ -287,6 +289,10 @@ impl WordAligner {
 /// nothing where target words do not depend on each other.
 const MOST_CELLS: usize = 1 << 22;
 
+/// The longest sentence that an HMM, whose time grows with the third power of lengths, aligns as a
+/// whole; longer pairs are cut on both sides, in proportion.
+const LONGEST: usize = 500;
+
 /// A pair of sentences in a direction.
 struct Place<'a> {
     aligner: &'a WordAligner,
@@ -299,17 +305,17 @@ impl Place<'_> {
     /// Returns the most probable links, from left to right.
     fn links(&self, trained: &Trained) -> Vec<(u32, u32)> {
         let mut links = Vec::new();
-        self.each_part(trained, |first, posteriors, n_target| {
-            for target in 0..n_target {
+        self.each_part(trained, |sources, targets, posteriors| {
+            for (at, target) in targets.clone().enumerate() {
                 // Of source words that are as probable, the first one; the empty word is row 0.
                 let (mut best, mut most) = (0, 0.0);
-                for (row, posteriors) in posteriors.chunks_exact(n_target).enumerate() {
-                    if posteriors[target] > most {
-                        (best, most) = (row, posteriors[target]);
+                for (row, posteriors) in posteriors.chunks_exact(targets.len()).enumerate() {
+                    if posteriors[at] > most {
+                        (best, most) = (row, posteriors[at]);
                     }
                 }
                 if best > 0 {
-                    let (left, right) = self.direction.ends(best - 1, first + target);
+                    let (left, right) = self.direction.ends(sources.start + best - 1, target);
                     links.push((number(left), number(right)));
                 }
             }
@@ -317,21 +323,35 @@ impl Place<'_> {
         links
     }
 
-    /// Calls `visit` with the posteriors of all target words, some at a time: with the number of the
-    /// first one, the posteriors, and how many target words they are of.
-    fn each_part(&self, trained: &Trained, mut visit: impl FnMut(usize, &[Real], usize)) {
+    /// Calls `visit` with the posteriors of all target words, some at a time: with the source words
+    /// that they may come from, the target words, and the posteriors.
+    fn each_part(
+        &self,
+        trained: &Trained,
+        mut visit: impl FnMut(Range<usize>, Range<usize>, &[Real]),
+    ) {
         let (source, target) = self.direction.ends(self.left, self.right);
         let (of_source, of_target) = self.direction.ends(&self.aligner.left, &self.aligner.right);
         let ids = |words: &[&str], of: &Words| -> Vec<Option<u32>> {
             words.iter().map(|word| of.find(word)).collect()
         };
         let (source, target) = (ids(source, of_source), ids(target, of_target));
-        let n = (MOST_CELLS / (source.len() + 1)).max(1);
+        let (n_source, n_target) = (source.len(), target.len());
+        let is_chain = matches!(trained.aligner.distortion(), Distortion::Hmm { .. });
+        let (n_parts, cuts_source) = match n_source.max(n_target) > LONGEST && is_chain {
+            true => (n_source.max(n_target).div_ceil(LONGEST).min(n_source).min(n_target), true),
+            false => (((n_source + 1) * n_target).div_ceil(MOST_CELLS), false),
+        };
+        let n_parts = n_parts.max(1);
+        let part = |i: usize, n: usize| i * n / n_parts..(i + 1) * n / n_parts;
         let mut posteriors = Vec::new();
-        for (part, target) in target.chunks(n).enumerate() {
-            let pair = trained.aligner.table().pair(&source, target);
+        for i in 0..n_parts {
+            let sources = if cuts_source { part(i, n_source) } else { 0..n_source };
+            let targets = part(i, n_target);
+            let (source, target) = (&source[sources.clone()], &target[targets.clone()]);
+            let pair = trained.aligner.table().pair(source, target);
             trained.aligner.posteriors(&trained.weights, &pair, &mut posteriors);
-            visit(part * n, &posteriors, target.len());
+            visit(sources, targets, &posteriors);
         }
     }
 }
