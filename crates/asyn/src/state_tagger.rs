@@ -28,13 +28,13 @@ pub const HMM_KIND: &str = "hmm";
 /// use asyn::core::{StepwiseEm, Trainer};
 /// use asyn::data::planted;
 ///
-/// let planted = planted::chunking(100, 17);
-/// let mut tagger = StateTagger::untrained(planted.corpus(), 10, 1)?;
+/// let corpus = planted::chunking(100, 17).corpus();
+/// let mut tagger = StateTagger::untrained(&corpus, 10, 1)?;
 /// let update = StepwiseEm { multinomials: tagger.hmm().multinomials(), ..Default::default() };
 /// let trainer = Trainer::builder().update(update).accumulate(4).passes(2).build()?;
-/// let sentences = tagger.encode(planted.corpus());
+/// let sentences = tagger.encode(&corpus);
 /// tagger.fit(&trainer, &sentences, &mut ())?;
-/// assert_eq!(tagger.states(&sentences[..1])[0].len(), planted.corpus().sentence(0).len());
+/// assert_eq!(tagger.states(&sentences[..1])[0].len(), corpus.sentence(0).len());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

@@ -49,7 +49,7 @@ struct Trained {
 /// use asyn::models::Distortion;
 /// use asyn::{Direction, WordAligner, AlignmentTask};
 ///
-/// let text = "la maison ||| the house\nla fleur ||| the flower\n";
+/// let text = "la maison ||| the house\nla fleur ||| the flower\nune fleur ||| a flower\n";
 /// let bitext = Bitext::read_lines("example", text)?;
 /// let mut aligner = WordAligner::new(&bitext);
 /// for direction in [Direction::Forward, Direction::Backward] {
