@@ -289,7 +289,7 @@ fn pieces_of_a_sentence_hold_what_it_holds() {
     let template = Template::parse("template", "U:%x[0,0]\nU:%x[0,0]/%x[1,0]\nB\n").unwrap();
     let (_, mut examples) = Encoder::build(&corpus, template, &Default::default()).unwrap();
     let whole = examples.remove(0);
-    assert_eq!(whole.clone().into_pieces(7), [whole.clone()]);
+    assert_eq!(whole.clone().into_pieces(7), std::slice::from_ref(&whole));
     let pieces = whole.clone().into_pieces(3);
     assert_eq!(pieces.iter().map(Encoded::n_tokens).collect::<Vec<_>>(), [2, 2, 3]);
     let tokens =

@@ -1,6 +1,8 @@
 //! Word alignment by EM: against brute force, against the dense form of the update rule, and with
 //! every strategy.
 
+#![allow(clippy::cast_possible_truncation, reason = "weights are f32")]
+
 use asyn_core::simulate::{CostModel, Simulated};
 use asyn_core::{
     AsynGrad, Batch, BatchEm, Gradient, Model, Real, Serial, SharedWeights, SplitMix64, StepwiseEm,
