@@ -22,7 +22,7 @@ use crate::progress::Talk;
 use crate::settings::all_cores;
 
 /// The share of known words below which a text is taken for one of other languages.
-const LEAST_KNOWN: f64 = 0.1;
+const LEAST_KNOWN: f64 = 0.25;
 
 /// Trains an aligner, or aligns with one.
 pub(crate) fn run(args: &AlignArgs, talk: Talk) -> Result<(), Failure> {
@@ -259,19 +259,25 @@ fn line(aligner: &WordAligner, bitext: &Bitext, pair: usize, args: &ApplyArgs) -
     items.collect::<Vec<_>>().join(" ") + "\n"
 }
 
-/// Refuses a text whose words the model hardly knows.
+/// Refuses a text whose words the model hardly knows, or knows better on the other side.
 fn check_languages(
     aligner: &WordAligner,
     bitext: &Bitext,
     args: &ApplyArgs,
 ) -> Result<(), Failure> {
     let (left, right) = aligner.words();
-    for (name, side, words) in [("left", bitext.left(), left), ("right", bitext.right(), right)] {
-        let known = share_known(side, bitext.n_pairs(), words);
+    let known = |side, words| share_known(side, bitext.n_pairs(), words);
+    let file = args.file.display();
+    let sides = [known(bitext.left(), left), known(bitext.right(), right)];
+    let swapped = [known(bitext.left(), right), known(bitext.right(), left)];
+    if swapped[0] > sides[0] && swapped[1] > sides[1] {
+        let problem = "the sides are the other way round than those of the model";
+        return Err(Failure::Data(format!("{file}: {problem}")));
+    }
+    for (name, known) in ["left", "right"].into_iter().zip(sides) {
         if known < LEAST_KNOWN {
-            let file = args.file.display();
             return Err(Failure::Data(format!(
-                "{file}: the model knows {:.1} % of the words on the {name}: is it one of these languages, in this order?",
+                "{file}: the model knows {:.1} % of the words on the {name}: is it one of these languages?",
                 100.0 * known
             )));
         }

@@ -138,7 +138,9 @@ fn bad_input_is_one_clear_line() {
     fails("align train empty -m m", 65, "expected pairs of 1 to 200 words a side");
     assert!(!place.path("m").exists());
     place.succeed("align train train -m m");
-    fails("align -m m train.e train.f", 65, "the model knows 0.0 % of the words on the left");
+    fails("align -m m train.e train.f", 65, "the sides are the other way round");
+    place.write("other", "g1 g2 ||| e1 e2\n");
+    fails("align -m m other", 65, "the model knows 0.0 % of the words on the left");
     fails("align -m missing train", 66, "missing");
     fails("align -m train train", 65, "train");
     place.write("links", "0-0\n0-0\n");
