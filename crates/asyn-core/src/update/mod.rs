@@ -175,6 +175,25 @@ pub trait Update: Sync {
     fn readout(&self, _state: &Self::State, _ticket: u64, _weights: &mut SharedWeights) {}
 }
 
+/// Adds `a` times a gradient to a table, the sums of whole tensors first.
+#[inline(always)]
+fn add(table: usize, a: Real, writes_sums: bool, gradient: &Gradient, worker: &Worker<'_>) {
+    if writes_sums {
+        for sum in gradient.sums() {
+            worker.blend_whole(table, sum, 1.0, a);
+        }
+    }
+    for spreads in gradient.spreads() {
+        worker.add_rows(table, spreads, a);
+    }
+    for outer in gradient.outers() {
+        worker.add_outer(table, outer, a);
+    }
+    for cells in gradient.cells() {
+        worker.add_cells(table, cells, a);
+    }
+}
+
 /// Refuses `actual` with the name of its setting unless it `holds`.
 pub(crate) fn check_setting(
     setting: &'static str,

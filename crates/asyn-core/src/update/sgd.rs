@@ -30,7 +30,7 @@
 //! `u ← u − S v` and `S ← 0`.
 
 use super::l2::{check_form, in_words};
-use super::{L2Form, Step, Training, Update, Window, check_l2, check_setting};
+use super::{L2Form, Step, Training, Update, Window, add, check_l2, check_setting};
 use crate::Real;
 use crate::error::Result;
 use crate::gradient::Gradient;
@@ -258,25 +258,9 @@ impl Update for Sgd {
         let after = state.moment(step.ticket + u64::from(gradient.n_examples()));
         let a = -now.rate / after.scale;
         let averaged = if now.scale_sum > 0.0 { Some(a * now.scale_sum) } else { None };
-        let add = |table: usize, a: Real| {
-            for spreads in gradient.spreads() {
-                worker.add_rows(table, spreads, a);
-            }
-            if step.writes_sums {
-                for sum in gradient.sums() {
-                    worker.blend_whole(table, sum, 1.0, a);
-                }
-            }
-            for outer in gradient.outers() {
-                worker.add_outer(table, outer, a);
-            }
-            for cells in gradient.cells() {
-                worker.add_cells(table, cells, a);
-            }
-        };
-        add(0, a);
+        add(0, a, step.writes_sums, gradient, worker);
         if let Some(a) = averaged {
-            add(1, a);
+            add(1, a, step.writes_sums, gradient, worker);
         }
     }
 

@@ -3,11 +3,11 @@
 //! Workers add to a table beside the weights, which do not change within a pass; all strategies
 //! compute the same but for the order of sums, and for additions that races lose.
 
-use super::{Multinomials, add, sum_up};
+use super::{Multinomials, sum_up};
 use crate::gradient::Gradient;
 use crate::layout::Layout;
 use crate::shared::SharedWeights;
-use crate::update::{Step, Training, Update, Window};
+use crate::update::{Step, Training, Update, Window, add};
 use crate::worker::Worker;
 
 /// Batch EM (Dempster, Laird and Rubin, 1977).

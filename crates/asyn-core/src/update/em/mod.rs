@@ -23,10 +23,8 @@ pub use stepwise::{StepwiseEm, StepwiseEmState};
 use std::sync::Arc;
 
 use crate::Real;
-use crate::gradient::Gradient;
 use crate::layout::{Layout, TensorId};
 use crate::shared::SharedWeights;
-use crate::worker::Worker;
 
 /// The counts of some multinomial distributions, and the tensor that holds their totals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,22 +90,4 @@ fn sum_up(multinomials: &[Multinomials], layout: &Layout, weights: &mut SharedWe
     let sums = multinomials.iter().map(|it| it.sum_up(layout, weights));
     let (all, lost) = sums.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
     if all > 0.0 { lost / all } else { 0.0 }
-}
-
-/// Adds `a` times expected counts to a table.
-fn add(table: usize, a: Real, writes_sums: bool, counts: &Gradient, worker: &Worker<'_>) {
-    if writes_sums {
-        for sum in counts.sums() {
-            worker.blend_whole(table, sum, 1.0, a);
-        }
-    }
-    for cells in counts.cells() {
-        worker.add_cells(table, cells, a);
-    }
-    for spreads in counts.spreads() {
-        worker.add_rows(table, spreads, a);
-    }
-    for outer in counts.outers() {
-        worker.add_outer(table, outer, a);
-    }
 }

@@ -19,13 +19,13 @@
 //! `s` is a sum over the `m` examples of a step. What is read in and out are counts of all `n`
 //! examples, `n / m` times as many, so that weights mean the same before, after and whatever `m`.
 
-use super::{Multinomials, add, sum_up};
+use super::{Multinomials, sum_up};
 use crate::Real;
 use crate::error::Result;
 use crate::gradient::Gradient;
 use crate::layout::Layout;
 use crate::shared::SharedWeights;
-use crate::update::{Step, Training, Update, Window, check_setting};
+use crate::update::{Step, Training, Update, Window, add, check_setting};
 use crate::worker::Worker;
 
 /// By how much the counts may grow from one quiet point to the next.
