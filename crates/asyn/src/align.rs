@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 use std::io::{Write as _, stdout};
 use std::num::NonZeroU32;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::thread;
 
-use asyn::core::{AsynGrad, BatchEm, Event, Serial, StepwiseEm, Strategy, Trainer, Update};
+use asyn::core::{Multinomials, Observer, Outcome, Strategy, Trainer, Update};
 use asyn::data::{Bitext, Side, Words};
 use asyn::models::Distortion;
-use asyn::sync::{Locked, Minibatch, RoundRobin};
 use asyn::{AlignmentTask, Direction, WordAligner};
 
-use crate::align_args::{AlignArgs, AlignTrainArgs, AlignVerb, ApplyArgs, EmChoice};
-use crate::choice::StrategyChoice;
+use crate::align_args::{AlignArgs, AlignTrainArgs, AlignVerb, ApplyArgs};
 use crate::defaults;
+use crate::em_run::{EmRun, Trainee};
 use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::progress::Talk;
 use crate::settings::all_cores;
 
@@ -48,21 +45,24 @@ fn train(args: &AlignTrainArgs, talk: Talk) -> Result<(), Failure> {
         return Err(Failure::Data(format!("{}: {problem}", args.file.display())));
     }
     tell_of(&bitext, most, talk);
-    let interrupt = Interrupt::listen();
     let mut aligner = WordAligner::new(&bitext);
     let mut stopped_in = None;
     for &direction in args.direction.directions() {
         let mut task = AlignmentTask::new(&bitext, direction, Distortion::Uniform, most)?;
         // A direction that is not trained any more keeps the counts that training starts from.
-        let run = Run { args, direction, interrupt: &interrupt, talk };
         let first = if args.distortion() == Distortion::Uniform { 0 } else { args.first_passes };
         let mut n_steps = 0;
         for (distortion, passes) in
             [(Distortion::Uniform, first), (args.distortion(), args.passes.get())]
         {
             task = task.with_distortion(distortion);
-            if passes > 0 && stopped_in.is_none() && run.fit(&mut task, passes, &mut n_steps)? {
-                stopped_in = Some(direction);
+            if passes > 0 && stopped_in.is_none() {
+                let run = run_of(args, direction, &task, passes, n_steps, talk);
+                n_steps +=
+                    u64::from(passes) * task.n_pairs().div_ceil(run.accumulate as usize) as u64;
+                if run.train(&mut task)? {
+                    stopped_in = Some(direction);
+                }
             }
         }
         aligner.set(direction, task);
@@ -101,112 +101,49 @@ fn tell_of(bitext: &Bitext, most: usize, talk: Talk) {
     }
 }
 
-/// What a run of a direction needs.
-struct Run<'a> {
-    args: &'a AlignTrainArgs,
-    direction: Direction,
-    interrupt: &'a Interrupt,
-    talk: Talk,
+impl Trainee for AlignmentTask {
+    fn multinomials(&self) -> Vec<Multinomials> {
+        self.aligner().multinomials()
+    }
+
+    fn fit<S: Strategy, U: Update>(
+        &mut self,
+        trainer: &Trainer<S, U>,
+        observer: &mut impl Observer,
+    ) -> Result<Outcome, asyn::Error> {
+        AlignmentTask::fit(self, trainer, observer)
+    }
 }
 
-impl Run<'_> {
-    /// Trains a direction, from the step of a number on that then is that of the next one; returns
-    /// whether the user ended it early.
-    fn fit(
-        &self,
-        task: &mut AlignmentTask,
-        passes: u32,
-        n_steps: &mut u64,
-    ) -> Result<bool, Failure> {
-        let multinomials = task.aligner().multinomials();
-        match self.args.update {
-            EmChoice::Stepwise => {
-                let (power, first_step) = (self.args.power, *n_steps);
-                let per_pass = task.n_pairs().div_ceil(self.accumulate(task) as usize) as u64;
-                *n_steps += u64::from(passes) * per_pass;
-                self.with_update(task, passes, StepwiseEm { power, first_step, multinomials })
-            }
-            EmChoice::Batch => self.with_update(task, passes, BatchEm { multinomials }),
-        }
-    }
-
-    fn with_update(
-        &self,
-        task: &mut AlignmentTask,
-        passes: u32,
-        update: impl Update,
-    ) -> Result<bool, Failure> {
-        match self.args.strategy {
-            StrategyChoice::Serial => self.with_strategy(task, passes, update, Serial),
-            StrategyChoice::Asyngrad => self.with_strategy(task, passes, update, AsynGrad),
-            StrategyChoice::Locked => self.with_strategy(task, passes, update, Locked),
-            StrategyChoice::RoundRobin => self.with_strategy(task, passes, update, RoundRobin),
-            StrategyChoice::Minibatch => {
-                self.with_strategy(task, passes, update, Minibatch::default())
-            }
-            StrategyChoice::Bounded => {
-                let problem = "--strategy bounded is not for align train".to_owned();
-                Err(Failure::Usage(problem))
-            }
-        }
-    }
-
-    /// Returns the number of pairs of a step.
-    fn accumulate(&self, task: &AlignmentTask) -> u32 {
-        let by_size = u32::try_from(task.n_pairs() / 100).unwrap_or(u32::MAX);
-        let by_size = by_size.clamp(1, defaults::MOST_PAIRS_A_STEP);
-        self.args.accumulate.map_or(by_size, NonZeroU32::get)
-    }
-
-    fn with_strategy(
-        &self,
-        task: &mut AlignmentTask,
-        passes: u32,
-        update: impl Update,
-        strategy: impl Strategy,
-    ) -> Result<bool, Failure> {
-        let args = self.args;
-        let accumulate = self.accumulate(task);
-        // Whole steps, so that only the last one of a pass is shorter.
-        let steps = (defaults::SEGMENT / accumulate as usize).max(1);
-        let trainer = Trainer::builder()
-            .strategy(strategy)
-            .update(update)
-            .threads(args.threads.unwrap_or(all_cores()).get())
-            .passes(passes)
-            .seed(args.seed)
-            .accumulate(accumulate)
-            .segment_len(steps * accumulate as usize)
-            .keep_good(false)
-            .build()
-            .map_err(asyn::Error::from)?;
-        let name = self.direction.name();
-        let model = match task.aligner().distortion() {
-            Distortion::Uniform => "model 1",
-            Distortion::Diagonal { .. } => "diagonal",
-            Distortion::Hmm { .. } => "hmm",
-        };
-        let n_cells = task.n_cells();
-        let mut watch = |event: Event<'_, '_>| {
-            if let Event::PassEnded { report, .. } = &event {
-                let seconds = report.train_time.as_secs_f64();
-                self.talk.say(&format!(
-                    "{name}, {model}, pass {}: log-likelihood {:.1}, {seconds:.3} s, {:.1} M cells/s",
-                    report.pass,
-                    -report.loss,
-                    n_cells as f64 / seconds / 1e6
-                ));
-                if let Some(lost) = report.lost_mass {
-                    self.talk.detail(&format!("lost mass {lost:.1e}"));
-                }
-            }
-            match self.interrupt.is_asked() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        };
-        let outcome = task.fit(&trainer, &mut watch)?;
-        Ok(outcome.stopped && self.interrupt.is_asked())
+/// Returns the run of `passes` passes over a direction, from the step of a number on.
+fn run_of(
+    args: &AlignTrainArgs,
+    direction: Direction,
+    task: &AlignmentTask,
+    passes: u32,
+    first_step: u64,
+    talk: Talk,
+) -> EmRun {
+    let model = match task.aligner().distortion() {
+        Distortion::Uniform => "model 1",
+        Distortion::Diagonal { .. } => "diagonal",
+        Distortion::Hmm { .. } => "hmm",
+    };
+    let by_size = u32::try_from(task.n_pairs() / 100).unwrap_or(u32::MAX);
+    let by_size = by_size.clamp(1, defaults::MOST_PAIRS_A_STEP);
+    EmRun {
+        verb: "align train",
+        name: format!("{}, {model}, pass", direction.name()),
+        work: (task.n_cells(), "cells"),
+        strategy: args.strategy,
+        update: args.update,
+        power: args.power,
+        first_step,
+        threads: args.threads,
+        passes,
+        seed: args.seed,
+        accumulate: args.accumulate.map_or(by_size, NonZeroU32::get),
+        talk,
     }
 }
 

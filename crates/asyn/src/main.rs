@@ -19,6 +19,7 @@ mod data;
 mod defaults;
 mod doctor;
 mod dump;
+mod em_run;
 mod eval;
 mod event;
 mod failure;

@@ -3,23 +3,20 @@
 use std::collections::BTreeMap;
 use std::io::{Write as _, stdout};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use asyn::StateTagger;
-use asyn::core::{AsynGrad, BatchEm, Event, Serial, StepwiseEm, Strategy, Trainer, Update};
+use asyn::core::{Multinomials, Observer, Outcome, Strategy, Trainer, Update};
 use asyn::data::{Format, FormatOptions};
-use asyn::sync::{Locked, Minibatch, RoundRobin};
 use clap::Args;
 
 use crate::align_args::EmChoice;
 use crate::choice::StrategyChoice;
 use crate::defaults;
+use crate::em_run::{EmRun, Trainee};
 use crate::failure::Failure;
 use crate::format::FormatChoice;
-use crate::interrupt::Interrupt;
 use crate::progress::Talk;
-use crate::settings::all_cores;
 
 /// The flags of `train hmm`.
 #[derive(Debug, Args)]
@@ -81,15 +78,21 @@ pub(crate) fn train(args: &HmmArgs, talk: Talk) -> Result<(), Failure> {
         corpus.n_sentences(),
         corpus.n_tokens(),
     ));
-    let run = Run { args, sentences: &sentences, n_tokens: corpus.n_tokens(), talk };
-    let multinomials = tagger.hmm().multinomials();
-    let is_stopped = match args.update {
-        EmChoice::Stepwise => {
-            let update = StepwiseEm { power: args.power, first_step: 0, multinomials };
-            run.with_update(&mut tagger, update)?
-        }
-        EmChoice::Batch => run.with_update(&mut tagger, BatchEm { multinomials })?,
+    let run = EmRun {
+        verb: "train hmm",
+        name: "pass".to_owned(),
+        work: (corpus.n_tokens() as u64, "tokens"),
+        strategy: args.strategy,
+        update: args.update,
+        power: args.power,
+        first_step: 0,
+        threads: args.threads,
+        passes: args.passes.get(),
+        seed: args.seed,
+        accumulate: args.accumulate.get(),
+        talk,
     };
+    let is_stopped = run.train(&mut Task { tagger: &mut tagger, sentences: &sentences })?;
     let about = BTreeMap::from([
         ("passes".to_owned(), args.passes.to_string()),
         ("seed".to_owned(), args.seed.to_string()),
@@ -104,70 +107,23 @@ pub(crate) fn train(args: &HmmArgs, talk: Talk) -> Result<(), Failure> {
     }
 }
 
-/// What a run needs.
-struct Run<'a> {
-    args: &'a HmmArgs,
+/// A tagger, and the sentences that it is trained on.
+struct Task<'a> {
+    tagger: &'a mut StateTagger,
     sentences: &'a [Box<[u32]>],
-    n_tokens: usize,
-    talk: Talk,
 }
 
-impl Run<'_> {
-    fn with_update(&self, tagger: &mut StateTagger, update: impl Update) -> Result<bool, Failure> {
-        match self.args.strategy {
-            StrategyChoice::Serial => self.with_strategy(tagger, update, Serial),
-            StrategyChoice::Asyngrad => self.with_strategy(tagger, update, AsynGrad),
-            StrategyChoice::Locked => self.with_strategy(tagger, update, Locked),
-            StrategyChoice::RoundRobin => self.with_strategy(tagger, update, RoundRobin),
-            StrategyChoice::Minibatch => self.with_strategy(tagger, update, Minibatch::default()),
-            StrategyChoice::Bounded => {
-                Err(Failure::Usage("--strategy bounded is not for train hmm".to_owned()))
-            }
-        }
+impl Trainee for Task<'_> {
+    fn multinomials(&self) -> Vec<Multinomials> {
+        self.tagger.hmm().multinomials()
     }
 
-    /// Trains; returns whether the user ended it early.
-    fn with_strategy(
-        &self,
-        tagger: &mut StateTagger,
-        update: impl Update,
-        strategy: impl Strategy,
-    ) -> Result<bool, Failure> {
-        let args = self.args;
-        let accumulate = args.accumulate.get();
-        // Whole steps, so that only the last one of a pass is shorter.
-        let steps = (defaults::SEGMENT / accumulate as usize).max(1);
-        let trainer = Trainer::builder()
-            .strategy(strategy)
-            .update(update)
-            .threads(args.threads.unwrap_or(all_cores()).get())
-            .passes(args.passes.get())
-            .seed(args.seed)
-            .accumulate(accumulate)
-            .segment_len(steps * accumulate as usize)
-            .keep_good(false)
-            .build()
-            .map_err(asyn::Error::from)?;
-        let interrupt = Interrupt::listen();
-        let mut watch = |event: Event<'_, '_>| {
-            if let Event::PassEnded { report, .. } = &event {
-                let seconds = report.train_time.as_secs_f64();
-                self.talk.say(&format!(
-                    "pass {}: log-likelihood {:.1}, {seconds:.3} s, {:.3} M tokens/s",
-                    report.pass,
-                    -report.loss,
-                    self.n_tokens as f64 / seconds / 1e6
-                ));
-                if let Some(lost) = report.lost_mass {
-                    self.talk.detail(&format!("lost mass {lost:.1e}"));
-                }
-            }
-            match interrupt.is_asked() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        };
-        Ok(tagger.fit(&trainer, self.sentences, &mut watch)?.stopped)
+    fn fit<S: Strategy, U: Update>(
+        &mut self,
+        trainer: &Trainer<S, U>,
+        observer: &mut impl Observer,
+    ) -> Result<Outcome, asyn::Error> {
+        self.tagger.fit(trainer, self.sentences, observer)
     }
 }
 
