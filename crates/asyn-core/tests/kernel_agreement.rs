@@ -464,6 +464,43 @@ fn steps_of_adam_agree_at_every_length_and_start() {
 }
 
 #[test]
+fn moments_fade_to_zero_and_not_to_denormal_numbers() {
+    let step = AdamStep {
+        rate: 0.1,
+        beta_1: 0.9,
+        beta_2: 0.9,
+        epsilon: 1e-8,
+        limit: f32::INFINITY,
+        scale: 1.0,
+    };
+    let missed = MissedSteps { terms: &[], epsilon: 1e-8, limit: 1.0, keep: [0.5, 0.5] };
+    let least = f32::MIN_POSITIVE;
+    for isa in supported() {
+        let [w, m, v] = [0; 3].map(|_| SharedWeights::with_isa(48, isa));
+        let [w, m, v] = [&w, &m, &v].map(|table| table.view(0, 48));
+        for caught_up in [false, true] {
+            let before: Vec<f32> =
+                [least, -least, 4.0 * least, f32::NAN].into_iter().cycle().take(48).collect();
+            m.write_from(&before);
+            v.write_from(&before.iter().map(|m| m.abs()).collect::<Vec<f32>>());
+            if caught_up {
+                w.adam_catch_up([&m, &v], &missed);
+            } else {
+                w.adam_step([&m, &v], &step, &[0.0; 48]);
+            }
+            for i in 0..48 {
+                let moments = [m.get(i), v.get(i)];
+                match i % 4 {
+                    0 | 1 => assert_eq!(moments, [0.0, 0.0], "{isa}, {i}"),
+                    2 => assert!(moments.iter().all(|x| x.is_normal()), "{isa}: {moments:?}"),
+                    _ => assert!(moments[1].is_nan(), "{isa}: {moments:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn products_with_panels_agree_for_every_tile() {
     for isa in supported() {
         for t in 0..=19 {

@@ -9,7 +9,7 @@
 /// ```
 ///
 /// where `m / (√v + ε)` is moved into `[−limit, limit]`: exact arithmetic never leaves it, but
-/// an `m` and a `v` of different moments may.
+/// an `m` and a `v` of different moments may. Moments that would be denormal numbers become 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
     /// α, the step size with the correction for the bias of this step,

@@ -2,10 +2,11 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m512, _mm256_castpd_ps, _mm512_add_ps, _mm512_castps_pd, _mm512_castps512_ps256,
-    _mm512_div_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
-    _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    __m512, _CMP_NLT_UQ, _mm256_castpd_ps, _mm512_abs_ps, _mm512_add_ps, _mm512_castps_pd,
+    _mm512_castps512_ps256, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_extractf64x4_pd,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps,
+    _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_sqrt_ps,
+    _mm512_storeu_ps, _mm512_sub_ps,
 };
 use std::sync::atomic::AtomicU32;
 
@@ -227,6 +228,16 @@ impl Lanes for Zmm {
         unsafe {
             let least = _mm512_sub_ps(_mm512_setzero_ps(), limit.0);
             Self(_mm512_min_ps(_mm512_max_ps(self.0, least), limit.0))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn normal(self) -> Self {
+        // SAFETY: the caller runs on a processor with AVX-512.
+        unsafe {
+            let least = _mm512_set1_ps(f32::MIN_POSITIVE);
+            let kept = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(_mm512_abs_ps(self.0), least);
+            Self(_mm512_maskz_mov_ps(kept, self.0))
         }
     }
 

@@ -253,8 +253,8 @@ pub(super) unsafe fn adam_catch_up<V: Lanes>(wmv: &[&[AtomicU32]; 3], missed: &M
                     sum = sum.add(V::splat(a).div(root.mul_add(V::splat(b), epsilon)));
                 }
                 V::load_shared(w).sub(first.mul(sum)).store_shared(w);
-                first.mul(V::splat(keep[0])).store_shared(m);
-                second.mul(V::splat(keep[1])).store_shared(v);
+                first.mul(V::splat(keep[0])).normal().store_shared(m);
+                second.mul(V::splat(keep[1])).normal().store_shared(v);
             }
         }
     }

@@ -60,6 +60,8 @@ pub(super) trait Lanes: Copy {
     unsafe fn sqrt(self) -> Self;
     /// Moves each float into `[−limit, limit]`; what is not a number becomes `−limit`.
     unsafe fn clamp(self, limit: Self) -> Self;
+    /// Replaces denormal numbers by 0; what is not a number stays.
+    unsafe fn normal(self) -> Self;
     /// Returns `self · factor + addend`.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Returns the sum of the floats.
@@ -132,6 +134,11 @@ impl Lanes for f32 {
     #[inline(always)]
     unsafe fn clamp(self, limit: Self) -> Self {
         self.max(-limit).min(limit)
+    }
+
+    #[inline(always)]
+    unsafe fn normal(self) -> Self {
+        if self.abs() < f32::MIN_POSITIVE { 0.0 } else { self }
     }
 
     #[inline(always)]
@@ -241,6 +248,12 @@ impl<H: Lanes> Lanes for Pair<H> {
     unsafe fn clamp(self, limit: Self) -> Self {
         // SAFETY: as the caller promises, for the instruction set of `H`.
         unsafe { Self(self.0.clamp(limit.0), self.1.clamp(limit.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn normal(self) -> Self {
+        // SAFETY: as the caller promises, for the instruction set of `H`.
+        unsafe { Self(self.0.normal(), self.1.normal()) }
     }
 
     #[inline(always)]

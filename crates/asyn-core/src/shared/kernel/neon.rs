@@ -4,8 +4,9 @@
 //! an assumption, as for the other vector kernels (see docs/memory-model.md).
 
 use std::arch::aarch64::{
-    float32x4_t, vaddq_f32, vaddvq_f32, vdivq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmaxnmq_f32,
-    vminnmq_f32, vmulq_f32, vnegq_f32, vsqrtq_f32, vst1q_f32, vsubq_f32,
+    float32x4_t, vaddq_f32, vaddvq_f32, vbicq_u32, vcaltq_f32, vdivq_f32, vdupq_n_f32, vfmaq_f32,
+    vld1q_f32, vmaxnmq_f32, vminnmq_f32, vmulq_f32, vnegq_f32, vreinterpretq_f32_u32,
+    vreinterpretq_u32_f32, vsqrtq_f32, vst1q_f32, vsubq_f32,
 };
 use std::arch::asm;
 use std::sync::atomic::AtomicU32;
@@ -146,6 +147,19 @@ impl Lanes for TwoQ {
         unsafe {
             let one = |x, limit| vminnmq_f32(vmaxnmq_f32(x, vnegq_f32(limit)), limit);
             Self(one(self.0, limit.0), one(self.1, limit.1))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn normal(self) -> Self {
+        // SAFETY: the caller runs on a processor with NEON.
+        unsafe {
+            let least = vdupq_n_f32(f32::MIN_POSITIVE);
+            let one = |x| {
+                let kept = vbicq_u32(vreinterpretq_u32_f32(x), vcaltq_f32(x, least));
+                vreinterpretq_f32_u32(kept)
+            };
+            Self(one(self.0), one(self.1))
         }
     }
 

@@ -415,6 +415,7 @@ impl<V: Lanes> Apply<V> for Adam {
                 .mul(sum)
                 .mul(V::splat(1.0 - beta_2))
                 .add(V::load_shared(v).mul(V::splat(beta_2)));
+            let (first, second) = (first.normal(), second.normal());
             first.store_shared(m);
             second.store_shared(v);
             let change = first.div(second.sqrt().add(V::splat(epsilon))).clamp(V::splat(limit));

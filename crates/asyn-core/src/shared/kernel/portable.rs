@@ -89,6 +89,12 @@ impl Lanes for Array {
     }
 
     #[inline(always)]
+    unsafe fn normal(self) -> Self {
+        let one = |x: f32| if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x };
+        Self(self.0.map(one))
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         Self(array::from_fn(|i| self.0[i] * factor.0[i] + addend.0[i]))
     }

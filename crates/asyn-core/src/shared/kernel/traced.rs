@@ -87,6 +87,12 @@ impl<V: Lanes> Lanes for Traced<V> {
     }
 
     #[inline(always)]
+    unsafe fn normal(self) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { self.0.normal() })
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // SAFETY: as the caller promises.
         Self(unsafe { self.0.mul_add(factor.0, addend.0) })
