@@ -72,7 +72,7 @@ pub fn calibrate<M: Model>(
         l2: sgd.l2,
         seed,
         initial: model.initial_weights(seed),
-        lane: Lane::new(model, &Access::default(), 1),
+        lane: Lane::new(model, &Access::default(), &[]),
     };
     let start = sgd.schedule.rate(0.0);
     let mut best = (start, trial.objective_after(start));

@@ -124,7 +124,7 @@ pub use instruments::{
 pub use layout::{Layout, Shape, Tensor, TensorId};
 pub use model::{Decode, Model};
 pub use observer::{Checkpoint, Event, Observer, PassReport, Quiet};
-pub use replica::Replicas;
+pub use replica::{Merge, Replicas};
 pub use schedule::Schedule;
 pub use seed::{Purpose, SplitMix64};
 pub use segment::{Lane, Segment, Stepper, StopOnPanic, Tally};

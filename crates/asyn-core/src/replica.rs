@@ -2,8 +2,8 @@
 //!
 //! A row that every worker writes in every step moves from cache to cache: two
 //! threads are then slower than one. Each worker therefore keeps its own copy of
-//! the most frequent rows and of small whole tensors, reads and writes the copy,
-//! and merges a share of it with the shared weights in each step:
+//! the most frequent rows, of small whole tensors and of matrices in panels, reads and
+//! writes the copy, and merges a share of it with the shared weights in each step:
 //!
 //! ```text
 //! shared += local − base;   local = base = shared
@@ -12,15 +12,21 @@
 //! where `base` is what the worker saw last. In `merge_every` steps everything is
 //! merged once. What others wrote to these rows reaches the worker with that delay.
 //! Rows are numbered by falling frequency, so the hot ones are the first.
+//!
+//! Tables of update rules are merged so where changes of several workers add up. Those that hold
+//! means, such as the moments of Adam, are each worker's own until the next quiet point, where
+//! the shared table becomes the mean of all ([`Merge`]).
 
 use std::ops::Range;
 
 use crate::Real;
 use crate::instruments::{Announcer, Ledger, Shadow};
 use crate::layout::{Layout, Shape, TensorId};
-use crate::shared::{RowsView, SharedWeights, WeightsView};
+use crate::shared::{PanelView, RowsView, SharedWeights, WeightsView};
 
 /// Which rows a worker keeps for itself, and how often it merges them.
+///
+/// Small whole tensors and matrices in panels are kept with them; `rows: 0` keeps these alone.
 ///
 /// ```
 /// use asyn_core::{AsynGrad, Replicas, Trainer};
@@ -39,17 +45,31 @@ pub struct Replicas {
     pub merge_every: u32,
 }
 
-/// The largest whole tensor that is replicated, in floats: an edge matrix of 64 labels.
+/// How the copies that workers have of a table come together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merge {
+    /// What each worker changed is added, a share in each step.
+    Added,
+    /// Each worker goes on with its copy, and at quiet points the table becomes the mean of all.
+    Averaged,
+    /// There are no copies: the table is one worker's own, or all write it in place.
+    Never,
+}
+
+/// The largest whole tensor that is replicated, in floats: an edge matrix of 64 labels. Matrices
+/// in panels may have any size.
 const LARGEST_WHOLE: usize = 4096;
 
-/// How many floats are merged by one call at most.
+/// How many floats are merged by one call at most, of rows and of whole tensors.
 const SHARE: usize = 512;
+const SHARE_OF_PANELS: usize = 1 << 14;
 
 /// The replica of one worker, over all tables.
 #[derive(Debug)]
 pub(crate) struct Replica {
     parts: Vec<Part>,
-    tables: Vec<Local>,
+    /// The copies by table, where there are any.
+    tables: Vec<Option<Local>>,
     shares: Vec<Share>,
     merge_every: usize,
     next: usize,
@@ -62,6 +82,8 @@ struct Part {
     tensor: TensorId,
     hot: u32,
     stride: usize,
+    /// How many floats are merged at once.
+    share: usize,
     local: Range<usize>,
     shared_start: usize,
     first_block: usize,
@@ -72,6 +94,7 @@ struct Part {
 struct Local {
     copy: SharedWeights,
     base: Vec<Real>,
+    merge: Merge,
 }
 
 /// A range of the copy that is merged at once.
@@ -85,26 +108,29 @@ struct Share {
 }
 
 impl Replica {
-    pub(crate) fn new(layout: &Layout, replicas: Replicas, n_tables: usize) -> Self {
+    /// `merges` has an element for each table.
+    pub(crate) fn new(layout: &Layout, replicas: Replicas, merges: &[Merge]) -> Self {
         let mut parts = Vec::new();
         let mut end = 0;
         for id in layout.ids() {
             let tensor = layout.tensor(id);
-            let (hot, stride, len) = match tensor.shape {
+            let (hot, stride, share, len) = match tensor.shape {
                 Shape::Rows { rows, stride, .. } => {
                     let hot = replicas.rows.min(u32::try_from(rows).unwrap_or(u32::MAX));
-                    (hot, stride, hot as usize * stride)
+                    (hot, stride, SHARE, hot as usize * stride)
                 }
                 Shape::Dense { .. } if tensor.stored_len() <= LARGEST_WHOLE => {
-                    (0, 0, tensor.stored_len())
+                    (0, 0, SHARE, tensor.stored_len())
                 }
-                Shape::Dense { .. } | Shape::Panels { .. } => continue,
+                Shape::Dense { .. } => continue,
+                Shape::Panels { .. } => (0, 0, SHARE_OF_PANELS, tensor.stored_len()),
             };
             if len > 0 {
                 parts.push(Part {
                     tensor: id,
                     hot,
                     stride,
+                    share,
                     local: end..end + len,
                     shared_start: tensor.start,
                     first_block: tensor.first_block,
@@ -113,9 +139,11 @@ impl Replica {
             }
         }
         let shares = parts.iter().flat_map(Part::shares).collect();
-        let tables = (0..n_tables)
-            .map(|_| Local { copy: SharedWeights::zeroed(end), base: vec![0.0; end] })
-            .collect();
+        let local = |&merge: &Merge| {
+            let copy = || SharedWeights::zeroed(end);
+            (merge != Merge::Never).then(|| Local { copy: copy(), base: vec![0.0; end], merge })
+        };
+        let tables = merges.iter().map(local).collect();
         let merge_every = replicas.merge_every.max(1) as usize;
         Self { parts, tables, shares, merge_every, next: 0, step: 0 }
     }
@@ -124,13 +152,30 @@ impl Replica {
     #[inline]
     pub(crate) fn rows(&self, table: usize, tensor: TensorId) -> Option<RowsView<'_>> {
         let part = self.parts.iter().find(|part| part.tensor == tensor && part.hot > 0)?;
-        Some(self.tables[table].copy.rows(part.local.start, part.hot as usize, part.stride))
+        let copy = &self.tables[table].as_ref()?.copy;
+        Some(copy.rows(part.local.start, part.hot as usize, part.stride))
     }
 
     /// Returns the local copy of a whole tensor.
     pub(crate) fn whole(&self, table: usize, tensor: TensorId) -> Option<WeightsView<'_>> {
-        let part = self.parts.iter().find(|part| part.tensor == tensor && part.hot == 0)?;
-        Some(self.tables[table].copy.view(part.local.start, part.local.len()))
+        let part = self.whole_part(tensor)?;
+        Some(self.tables[table].as_ref()?.copy.view(part.local.start, part.local.len()))
+    }
+
+    /// Returns the local copy of a tensor that is stored as panels of `k` rows and `n` columns
+    /// in all.
+    pub(crate) fn panels(
+        &self,
+        table: usize,
+        tensor: TensorId,
+        (k, n): (usize, usize),
+    ) -> Option<PanelView<'_>> {
+        let part = self.whole_part(tensor)?;
+        Some(self.tables[table].as_ref()?.copy.panels(part.local.start, k, n))
+    }
+
+    fn whole_part(&self, tensor: TensorId) -> Option<&Part> {
+        self.parts.iter().find(|part| part.tensor == tensor && part.hot == 0)
     }
 
     /// Merges as many shares as keep all of them merged once in `merge_every` steps;
@@ -158,18 +203,38 @@ impl Replica {
         whole
     }
 
-    /// Brings everything to the shared weights.
-    pub(crate) fn flush(&mut self, shared: &[&SharedWeights], mut ledger: Option<&mut Ledger>) {
+    /// Brings everything to the shared weights, as one of `n_workers` that do.
+    pub(crate) fn flush(
+        &mut self,
+        shared: &[&SharedWeights],
+        n_workers: usize,
+        mut ledger: Option<&mut Ledger>,
+    ) {
         for at in 0..self.shares.len() {
             self.merge(at, shared, ledger.as_deref_mut(), None);
         }
         self.next = 0;
         self.step = 0;
+        #[allow(clippy::cast_precision_loss, reason = "workers are few")]
+        let share = 1.0 / n_workers as Real;
+        for (local, shared) in self.tables.iter_mut().zip(shared) {
+            let Some(local) = local.as_mut().filter(|it| it.merge == Merge::Averaged) else {
+                continue;
+            };
+            for part in &self.parts {
+                let base = &mut local.base[part.local.clone()];
+                let mut own = vec![0.0; base.len()];
+                local.copy.view(part.local.start, own.len()).read_into(&mut own);
+                own.iter_mut().zip(&*base).for_each(|(own, base)| *own -= base);
+                shared.view(part.shared_start, own.len()).add_scaled(share, &own);
+            }
+        }
     }
 
     /// Copies the shared weights anew.
     pub(crate) fn refresh(&mut self, shared: &[&SharedWeights]) {
         for (local, shared) in self.tables.iter_mut().zip(shared) {
+            let Some(local) = local else { continue };
             for part in &self.parts {
                 let base = &mut local.base[part.local.clone()];
                 shared.view(part.shared_start, base.len()).read_into(base);
@@ -188,6 +253,9 @@ impl Replica {
     ) {
         let Share { local: range, shared_start: start, .. } = &self.shares[at];
         for (local, shared) in self.tables.iter_mut().zip(shared) {
+            let Some(local) = local.as_mut().filter(|it| it.merge == Merge::Added) else {
+                continue;
+            };
             let base = &mut local.base[range.clone()];
             let copy = local.copy.view(range.start, range.len());
             let view = shared.view(*start, range.len());
@@ -216,8 +284,8 @@ impl Replica {
 impl Part {
     fn shares(&self) -> impl Iterator<Item = Share> + '_ {
         let whole = self.hot == 0;
-        self.local.clone().step_by(SHARE).map(move |start| {
-            let local = start..(start + SHARE).min(self.local.end);
+        self.local.clone().step_by(self.share).map(move |start| {
+            let local = start..(start + self.share).min(self.local.end);
             let offset = start - self.local.start;
             let rows = match whole {
                 true => 0..1,
@@ -246,8 +314,8 @@ mod tests {
         let shared = SharedWeights::zeroed(layout.len());
         shared.view(0, layout.len()).write_from(&vec![1.0; layout.len()]);
         let replicas = Replicas { rows: 10, merge_every: 4 };
-        let mut first = Replica::new(&layout, replicas, 1);
-        let mut second = Replica::new(&layout, replicas, 1);
+        let mut first = Replica::new(&layout, replicas, &[Merge::Added]);
+        let mut second = Replica::new(&layout, replicas, &[Merge::Added]);
         first.refresh(&[&shared]);
         second.refresh(&[&shared]);
         let view = first.rows(0, rows).expect("replicated");
@@ -255,8 +323,8 @@ mod tests {
         view.add_rows(&[3], 1.0, &[2.0; 24]);
         second.rows(0, rows).expect("replicated").add_rows(&[3, 4], 1.0, &[3.0; 24]);
         second.whole(0, dense).expect("replicated").set(5, 9.0);
-        first.flush(&[&shared], None);
-        second.flush(&[&shared], None);
+        first.flush(&[&shared], 2, None);
+        second.flush(&[&shared], 2, None);
         let seen = |row: usize| shared.view(row * 24, 24).get(0);
         assert_eq!([seen(3), seen(4), seen(5)], [6.0, 4.0, 1.0]);
         assert_eq!(shared.view(layout.tensor(dense).start, 16).get(5), 9.0);
@@ -269,7 +337,8 @@ mod tests {
         let (layout, rows, _) = fixture();
         let shared = SharedWeights::zeroed(layout.len());
         for merge_every in [1, 3, 16, 64] {
-            let mut replica = Replica::new(&layout, Replicas { rows: 100, merge_every }, 1);
+            let mut replica =
+                Replica::new(&layout, Replicas { rows: 100, merge_every }, &[Merge::Added]);
             replica.refresh(&[&shared]);
             let view = replica.rows(0, rows).expect("replicated");
             for row in 0..100 {

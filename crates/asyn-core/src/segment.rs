@@ -22,7 +22,7 @@ use crate::gradient::Gradient;
 use crate::instruments::{Counters, Gauge, Instruments, Ledger, Races, Sample};
 use crate::layout::Layout;
 use crate::model::Model;
-use crate::replica::Replica;
+use crate::replica::{Merge, Replica};
 use crate::seed::{Purpose, SplitMix64};
 use crate::settings::Access;
 use crate::shared::SharedWeights;
@@ -188,13 +188,13 @@ impl<W> Lane<W> {
     pub(crate) fn new<M: Model<Workspace = W>>(
         model: &M,
         access: &Access,
-        n_tables: usize,
+        merges: &[Merge],
     ) -> Self {
         let layout = model.layout();
         let memory = match (access.read, access.replicas) {
             (Read::Snapshot, _) => Memory::Snapshot(Box::new(Snapshot::new(layout))),
             (Read::InPlace, Some(replicas)) => {
-                Memory::Replica(Box::new(Replica::new(layout, replicas, n_tables)))
+                Memory::Replica(Box::new(Replica::new(layout, replicas, merges)))
             }
             (Read::InPlace, None) => Memory::None,
         };
@@ -243,9 +243,9 @@ impl<W> Lane<W> {
 
     /// Brings what the lane still holds for itself to the shared weights; called by one
     /// thread at a time, between segments.
-    pub(crate) fn flush(&mut self, tables: &[&SharedWeights]) {
+    pub(crate) fn flush(&mut self, tables: &[&SharedWeights], n_workers: usize) {
         if let Memory::Replica(replica) = &mut self.memory {
-            replica.flush(tables, self.ledger.as_deref_mut());
+            replica.flush(tables, n_workers, self.ledger.as_deref_mut());
         }
     }
 }

@@ -4,8 +4,8 @@ use parking_lot::Mutex;
 
 use asyn_core::shared::AdamStep;
 use asyn_core::{
-    Adam, AdamForm, AsynGrad, Batch, Gradient, Layout, Model, Moments, Real, Schedule, Serial,
-    SharedWeights, SplitMix64, Strategy, TensorId, Touched, Trainer, Worker,
+    Adam, AdamForm, AsynGrad, Batch, Error, Gradient, Layout, Model, Moments, Real, Replicas,
+    Schedule, Serial, SharedWeights, SplitMix64, Strategy, TensorId, Touched, Trainer, Worker,
 };
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 
@@ -203,6 +203,35 @@ fn one_worker_of_any_strategy_is_serial_to_the_bit() {
         assert_eq!(train(RoundRobin, 1, adam, &model, 2, n), serial);
         assert_eq!(train(Minibatch::default(), 1, adam, &model, 2, n), serial);
     }
+}
+
+#[test]
+fn a_worker_with_copies_of_the_matrices_ends_where_serial_does() {
+    let n = if cfg!(miri) { 20 } else { 300 };
+    let examples: Vec<u64> = (0..n).collect();
+    for moments in [Moments::Shared, Moments::Mixed, Moments::Private] {
+        let adam = Adam { moments, ..Adam::default() };
+        let model = Noise::new(true);
+        let (serial, _) = train(Serial, 1, adam, &model, 2, n);
+        for merge_every in [1, 8] {
+            let replicas = Some(Replicas { rows: 0, merge_every });
+            let trainer = Trainer::builder().strategy(AsynGrad).update(adam).replicas(replicas);
+            let trainer = trainer.passes(2).segment_len(90).build().expect("it is valid");
+            let mut weights = SharedWeights::zeroed(model.layout().len());
+            trainer.fit(&model, &examples, &mut weights, &mut ()).expect("nothing can fail");
+            for (copied, serial) in weights.to_vec().iter().zip(&serial) {
+                assert!((copied - serial).abs() < 1e-4 * (1.0 + serial.abs()), "{moments:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn copies_of_rows_are_refused() {
+    let replicas = Some(Replicas { rows: 5, merge_every: 8 });
+    let trainer = Trainer::builder().strategy(AsynGrad).update(Adam::default());
+    let refused = trainer.replicas(replicas).build().map(|_| ()).unwrap_err();
+    assert!(matches!(refused, Error::Conflict { .. }), "{refused}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ const OF_RULES: [(&str, &[UpdateChoice]); 6] = {
 };
 
 /// The settings that only a CRF has.
-const OF_CRF: [&str; 10] = [
+const OF_CRF: [&str; 8] = [
     "edge-min-freq",
     "rich-edges",
     "average-from",
@@ -68,8 +68,6 @@ const OF_CRF: [&str; 10] = [
     "beta",
     "sums-every",
     "sparse-threshold",
-    "replicas",
-    "merge-every",
 ];
 
 /// Everything that a run depends on, as `config.toml` holds it.
@@ -219,7 +217,7 @@ impl Settings {
             schedule: ScheduleChoice::Constant,
             sums_every: 1,
             sparse_threshold: 0.0,
-            replicas: Some(Replication(None)),
+            merge_every: defaults::NETWORK_MERGE_EVERY,
             segment: NonZeroUsize::new(defaults::NETWORK_SEGMENT).unwrap_or(NonZeroUsize::MIN),
             bilstm: Some(NetworkSettings::default()),
             ..Self::default()
@@ -378,13 +376,17 @@ impl Settings {
         if self.strategy == StrategyChoice::Bounded {
             self.staleness.get_or_insert(defaults::STALENESS);
         }
-        // Copies of hot rows save what several workers would lose by writing the same lines of
-        // memory; the other strategies read copies of everything or have one writer.
+        // Copies of hot rows and of matrices save what several workers would lose by writing the
+        // same lines of memory; the other strategies read copies of everything or have one writer.
         let shares = matches!(self.strategy, StrategyChoice::Asyngrad | StrategyChoice::Bounded)
             && self.threads.get() > 1
             && self.read == ReadChoice::InPlace
             && self.update != UpdateChoice::AdaptiveRevision;
-        self.replicas.get_or_insert(Replication(shares.then_some(defaults::REPLICA_ROWS)));
+        let (rows, pays) = match self.bilstm {
+            Some(_) => (0, self.accumulate < defaults::NETWORK_COPIES_BELOW),
+            None => (defaults::REPLICA_ROWS, true),
+        };
+        self.replicas.get_or_insert(Replication((shares && pays).then_some(rows)));
     }
 
     /// Returns the text of `config.toml`.
@@ -434,7 +436,12 @@ pub(crate) fn in_words(settings: &Settings) -> String {
             defaults::MOMENTUM_RATE,
             defaults::SGD_RATE
         );
-        return words.chain([rate]).collect::<Vec<_>>().join(", ");
+        let replicas = format!(
+            "replicas 0 with asyngrad and bounded on several threads and fewer than {} sentences a \
+             step, off otherwise",
+            defaults::NETWORK_COPIES_BELOW
+        );
+        return words.chain([rate, replicas]).collect::<Vec<_>>().join(", ");
     }
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut words: Vec<String> =

@@ -315,6 +315,13 @@ pub(crate) struct AdvancedArgs {
     /// steps [share: 0.25].
     #[arg(long, value_name = "MEAN_US[:SHARE]")]
     delay: Option<Delay>,
+    /// Most frequent rows that each worker keeps a copy of, beside small tensors and matrices; 0
+    /// for these alone, as a Bi-LSTM has them.
+    #[arg(long, value_name = "ROWS|off")]
+    replicas: Option<Replication>,
+    /// Steps in which all these copies are merged once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    merge_every: Option<u32>,
     /// Runs the workers one at a time on a virtual clock: any number of them, on any machine,
     /// the same every time.
     #[arg(long)]
@@ -354,12 +361,6 @@ struct CrfAdvancedArgs {
     /// Size below which row gradients are written stochastically; 0 for never.
     #[arg(long, value_name = "X", value_parser = below_one)]
     sparse_threshold: Option<f64>,
-    /// Most frequent rows that each worker keeps a copy of.
-    #[arg(long, value_name = "ROWS|off")]
-    replicas: Option<Replication>,
-    /// Steps in which all these copies are merged once.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    merge_every: Option<u32>,
 }
 
 fn number(text: &str, expected: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {

@@ -5,7 +5,8 @@
 //! | CRF     | plain    | those of the source (Sun 2016) for chunking: SGD from step size 0.05, one example a step, every row written when its gradient is known |
 //! | CRF     | tuned    | the defaults of `asyn`, chosen on a held-out part of training data   |
 //! | CRF     | SR       | these and sentences cut into pieces: structure regularisation (Sun 2014) |
-//! | Bi-LSTM | plain    | the defaults of `asyn`, Adam with the numbers of the source, one sentence a step |
+//! | Bi-LSTM | plain    | Adam with the numbers of the source, one sentence a step, all weights and moments written in place |
+//! | Bi-LSTM | copies   | the defaults of `asyn`: the same with copies of the matrices by worker |
 //! | Bi-LSTM | tuned    | the same with eight sentences a step                                 |
 //!
 //! All use the same kernels; the plain ones differ in the strategy alone, so
@@ -40,6 +41,9 @@ const PLAIN: &[&str] = &[
 /// The flags of structure regularisation.
 const SR: &[&str] = &["--sr-length", "10"];
 
+/// The flags of writing everything in place.
+const IN_PLACE: &[&str] = &["--replicas", "off"];
+
 /// The flags of eight sentences a step.
 const EIGHT: &[&str] = &["--accumulate", "8"];
 
@@ -72,12 +76,13 @@ const OF_CRF: &[Contender] = &[
     Contender::new("AsynGrad, SR", "asyngrad", 5).tuned(SR),
 ];
 
-/// Those of Bi-LSTMs. Round-robin, the baseline of the source, is there for its speed, which one
-/// seed tells.
+/// Those of Bi-LSTMs. Round-robin, the baseline of the source, and AsynGrad in place are there for
+/// their speed, which one or two seeds tell.
 const OF_BILSTM: &[Contender] = &[
     Contender::new("serial", "serial", 0).plain(&[]),
     Contender::new("round-robin", "round-robin", 3).plain(&[]).seeds(1),
-    Contender::new("AsynGrad", "asyngrad", 1).plain(&[]),
+    Contender::new("AsynGrad", "asyngrad", 1).plain(IN_PLACE).seeds(2),
+    Contender::new("AsynGrad, copies", "asyngrad", 5).plain(&[]),
     Contender::new("serial, 8 a step", "serial", 0).tuned(EIGHT),
     Contender::new("AsynGrad, 8 a step", "asyngrad", 1).tuned(EIGHT),
 ];

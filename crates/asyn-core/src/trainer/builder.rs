@@ -245,6 +245,13 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
                 reason: "a snapshot is a copy already",
             });
         }
+        if self.update.catches_up() && access.replicas.is_some_and(|it| it.rows > 0) {
+            return Err(Error::Conflict {
+                first: "an update rule that brings rows up to date when they are read",
+                second: "replicas of rows",
+                reason: "others may have done it to their copies; with 0 rows only matrices have some",
+            });
+        }
         if self.update.kept_table().is_some() && access.replicas.is_some() {
             return Err(Error::Conflict {
                 first: "an update rule that looks at what others wrote meanwhile",

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::instruments::{Balance, Counters, RaceReport, Races, Sample};
 use crate::model::Model;
 use crate::observer::{Checkpoint, Event, Observer, PassReport, Quiet, Source};
+use crate::replica::Merge;
 use crate::segment::{Lane, Segment, Tally};
 use crate::shared::SharedWeights;
 use crate::simulate::SimulationReport;
@@ -84,14 +85,17 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
                 table.view(0, saved.len()).write_from(saved);
             }
         }
-        let n_tables = 1 + trainer.update.tables(&state).len();
+        let of_rule = 1..=trainer.update.tables(&state).len();
+        let merges: Vec<_> = std::iter::once(Merge::Added)
+            .chain(of_rule.map(|table| trainer.update.merges(&state, table)))
+            .collect();
         let instruments = trainer.instruments;
         let sample = instruments.balance.map(|one_in| {
             Arc::new(Sample::new(layout, one_in, instruments.balance_whole, trainer.seed))
         });
         let lanes = (0..trainer.n_workers)
             .map(|_| {
-                let lane = Lane::new(model, &trainer.access, n_tables);
+                let lane = Lane::new(model, &trainer.access, &merges);
                 let lane = match trainer.update.kept_table() {
                     Some(_) => lane.with_kept(layout),
                     None => lane,
@@ -170,7 +174,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
                 workers.resize_with(workers.len().max(index + 1), Races::default);
                 workers[index].add(&seen);
             }
-            lane.flush(&tables);
+            lane.flush(&tables, trainer.n_workers);
             let tally = std::mem::take(&mut lane.tally);
             self.tally.loss += tally.loss;
             self.tally.examples += tally.examples;

@@ -37,6 +37,7 @@ use crate::Real;
 use crate::error::{Error, Result};
 use crate::gradient::Gradient;
 use crate::layout::Layout;
+use crate::replica::Merge;
 use crate::shared::SharedWeights;
 use crate::touched::Touched;
 use crate::worker::Worker;
@@ -108,6 +109,12 @@ pub trait Update: Sync {
     /// Returns the rule's tables of one float a weight; they are replicated and saved with the weights.
     fn tables<'s>(&self, _state: &'s Self::State) -> Vec<&'s SharedWeights> {
         Vec::new()
+    }
+
+    /// Returns how what workers did to their copies of a table comes together, where they have
+    /// copies; `table` counts from 1, as 0 is the weights.
+    fn merges(&self, _state: &Self::State, _table: usize) -> Merge {
+        Merge::Added
     }
 
     /// Returns the numbers that a checkpoint has to hold beside the tables.

@@ -77,9 +77,12 @@ impl Worker<'_> {
     /// By compare and swap nothing is written here: see [`Worker::add_outer`].
     pub fn adam_outer(&self, moments: [usize; 2], outer: &Outer, step: &AdamStep) {
         let [w, m, v] =
-            [0, moments[0], moments[1]].map(|table| self.shared_panels(table, outer.tensor));
-        let view = self.whole_for_writing(0, outer.tensor);
+            [0, moments[0], moments[1]].map(|table| self.panels_for_writing(table, outer.tensor));
         let (x, delta, n) = (&outer.x, &outer.delta, outer.n);
+        if self.is_replicated(outer.tensor) {
+            return w.rank_adam_step([&m, &v], step, x, delta, n);
+        }
+        let view = self.whole_for_writing(0, outer.tensor);
         self.announce(0, self.whole_block(outer.tensor), || match self.shadow(0) {
             Some(mut shadow) => shadow.write(view, |copy| {
                 copy.panels(0, w.k(), w.n()).rank_adam_step([&m, &v], step, x, delta, n);

@@ -302,7 +302,7 @@ impl<'a> Worker<'a> {
     pub fn panels(&self, tensor: TensorId) -> PanelView<'_> {
         match &self.private {
             Private::Snapshot(snapshot) => snapshot.panels(tensor),
-            Private::None | Private::Replica(_) => self.shared_panels(0, tensor),
+            Private::None | Private::Replica(_) => self.panels_for_writing(0, tensor),
         }
     }
 
@@ -444,11 +444,17 @@ impl<'a> Worker<'a> {
         self.tables[table].rows(tensor.start, rows, stride)
     }
 
-    fn shared_panels(&self, table: usize, id: TensorId) -> PanelView<'a> {
+    /// Writes go to the replica where there is one, and never to a snapshot.
+    fn panels_for_writing(&self, table: usize, id: TensorId) -> PanelView<'_> {
         let tensor = self.layout.tensor(id);
         let Shape::Panels { inputs, columns } = tensor.shape else {
             panic!("tensor {} is not made of panels", tensor.name);
         };
+        if let Private::Replica(replica) = &self.private
+            && let Some(local) = replica.panels(table, id, (inputs, columns))
+        {
+            return local;
+        }
         self.tables[table].panels(tensor.start, inputs, columns)
     }
 

@@ -75,7 +75,10 @@ impl<'a> Worker<'a> {
     /// Adds `a` times a sum of outer products to a tensor stored as panels.
     pub fn add_outer(&self, table: usize, outer: &Outer, a: Real) {
         let add = |panels: PanelView<'_>| panels.rank_update(a, &outer.x, &outer.delta, outer.n);
-        let panels = self.shared_panels(table, outer.tensor);
+        let panels = self.panels_for_writing(table, outer.tensor);
+        if self.is_replicated(outer.tensor) {
+            return add(panels);
+        }
         let view = self.whole_for_writing(table, outer.tensor);
         let apply = |copy: &SharedWeights| add(copy.panels(0, panels.k(), panels.n()));
         let write = || {

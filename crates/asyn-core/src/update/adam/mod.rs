@@ -39,6 +39,7 @@ use crate::Real;
 use crate::error::Result;
 use crate::gradient::{Cells, Gradient, Spreads};
 use crate::layout::{Layout, Shape};
+use crate::replica::Merge;
 use crate::schedule::Schedule;
 use crate::shared::{AdamStep, MissedSteps, SharedWeights, Stamps};
 use crate::touched::Touched;
@@ -322,6 +323,12 @@ impl Update for Adam {
 
     fn tables<'s>(&self, state: &'s AdamState) -> Vec<&'s SharedWeights> {
         state.all().map(|moment| &moment.values).collect()
+    }
+
+    /// A mean of gradients is no sum of what workers did, so workers with copies go on by themselves.
+    fn merges(&self, state: &AdamState, table: usize) -> Merge {
+        let moments = if table <= state.first.len() { &state.first } else { &state.second };
+        if moments.len() == 1 { Merge::Averaged } else { Merge::Never }
     }
 
     fn scalars(&self, state: &AdamState) -> Vec<f64> {
