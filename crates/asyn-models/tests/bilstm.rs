@@ -131,6 +131,47 @@ fn gradients_with_everything_equal_central_differences() {
     check(&rich(OutputLayer::Crf), 1);
 }
 
+/// Compares a gradient with what torch computed by automatic differentiation in double precision
+/// (`stored/bilstm.py`), for all weights in the order in which the reference reads them.
+fn check_stored(output: OutputLayer, stored: &str) {
+    let characters = rich(output).characters;
+    let model =
+        BiLstm::new(&BiLstmSpec { characters, layers: 2, ..small(output) }).expect("it is valid");
+    let order = RefCell::new(Vec::new());
+    Reference::new(&model, |at| {
+        order.borrow_mut().push(at);
+        0.0
+    });
+    let order = order.into_inner();
+    let mut weights = vec![0.0; model.layout().len()];
+    for (n, &at) in order.iter().enumerate() {
+        weights[at] = (0.7 * (n as f64 + 1.0).sin()) as f32;
+    }
+    let sentence = TokenIds {
+        ids: vec![3, 1, 8, 0, 3, 3, 0, 2, 5, 1],
+        characters: vec![2, 5, 6, 1, 1, 4, 3, 2],
+        offsets: vec![0, 2, 2, 3, 6, 8],
+        labels: vec![1, 0, 3, 3, 2],
+    };
+    let fixture = Fixture { places: order.iter().copied().collect(), model, weights };
+    let (loss, gradient) = fixture.gradient(&[sentence], &[0]);
+    let gradient = fixture.plain(&gradient);
+    let mut stored = stored.lines().map(|line| line.parse::<f64>().expect("it is a number"));
+    let expected = stored.next().expect("the loss comes first");
+    assert!((loss - expected).abs() < 1e-5 * expected, "{loss} against {expected}");
+    for (n, &at) in order.iter().enumerate() {
+        let expected = stored.next().expect("there is a derivative for each weight");
+        assert!((gradient[at] - expected).abs() < 2e-6, "{n}: {} against {expected}", gradient[at]);
+    }
+    assert_eq!(stored.next(), None);
+}
+
+#[test]
+fn gradients_equal_those_of_torch() {
+    check_stored(OutputLayer::Softmax, include_str!("stored/softmax.txt"));
+    check_stored(OutputLayer::Crf, include_str!("stored/crf.txt"));
+}
+
 #[test]
 fn gradients_of_several_blocks_of_units_equal_central_differences() {
     let spec = BiLstmSpec { hidden: 37, labels: 18, ..small(OutputLayer::Softmax) };
