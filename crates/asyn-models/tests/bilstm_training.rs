@@ -1,7 +1,8 @@
 //! The Bi-LSTM in training and at work.
 
 use asyn_core::{
-    Adam, AsynGrad, Decode, Model, Read, Schedule, Serial, Sgd, SharedWeights, Trainer, Worker,
+    Adam, AsynGrad, Decode, Model, Read, Replicas, Schedule, Serial, Sgd, SharedWeights, Trainer,
+    Worker,
 };
 use asyn_data::TokenIds;
 use asyn_models::{BiLstm, BiLstmSpec, Characters, Column, Error, Initial, OutputLayer};
@@ -44,7 +45,10 @@ fn one_worker_computes_what_serial_computes() {
 
 #[test]
 fn ten_sentences_are_learned_by_heart() {
-    for output in [OutputLayer::Softmax, OutputLayer::Crf] {
+    let copies = Some(Replicas { rows: 0, merge_every: 4 });
+    for (output, replicas) in
+        [(OutputLayer::Softmax, None), (OutputLayer::Crf, None), (OutputLayer::Crf, copies)]
+    {
         let spec = BiLstmSpec {
             columns: vec![Column { rows: 40, width: 12, first_rare: 40 }],
             characters: Some(Characters { rows: 10, width: 6, hidden: 8 }),
@@ -63,6 +67,7 @@ fn ten_sentences_are_learned_by_heart() {
             .strategy(AsynGrad)
             .update(Adam { schedule: Schedule::Constant { rate: 1e-2 }, ..Adam::default() })
             .threads(2)
+            .replicas(replicas)
             .passes(40)
             .build()
             .unwrap();

@@ -5,7 +5,7 @@
 //! | Part          | Bytes                                                                       |
 //! | ------------- | --------------------------------------------------------------------------- |
 //! | weights       | 4 L a copy: the live ones, the tables of the update rule, the last good ones and those that are read out, and those of the best pass |
-//! | workers       | 4 L without the vectors, where they compute on copies                        |
+//! | workers       | 4 L without the vectors, where they compute on snapshots; with copies of the matrices, twice that for each table that workers share |
 //! | long sentence | for each worker and token 8 Σ (k + n): states, errors, and the factors of the gradient |
 
 use asyn::core::{Model, Shape};
@@ -74,15 +74,21 @@ impl Sizes {
         sizes
     }
 
-    /// Returns how many tables the update rule keeps for `workers`.
-    fn tables(settings: &Settings, workers: u64) -> u64 {
+    /// Returns how many tables of the update rule all workers share.
+    fn shared_tables(settings: &Settings) -> u64 {
         let moments = settings.bilstm.as_ref().map_or(MomentsChoice::Shared, |it| it.moments);
         match (settings.update, moments) {
-            (UpdateChoice::Sgd, _) => 0,
+            (UpdateChoice::Sgd, _) | (_, MomentsChoice::Private) => 0,
             (_, MomentsChoice::Shared) => 2,
-            (_, MomentsChoice::Mixed) => 1 + workers,
-            (_, MomentsChoice::Private) => 2 * workers,
+            (_, MomentsChoice::Mixed) => 1,
         }
+    }
+
+    /// Returns how many tables the update rule keeps for `workers`.
+    fn tables(settings: &Settings, workers: u64) -> u64 {
+        let shared = Self::shared_tables(settings);
+        let own = if settings.update == UpdateChoice::Sgd { 0 } else { 2 - shared };
+        shared + own * workers
     }
 
     /// Returns what is held while training, by what for.
@@ -101,7 +107,14 @@ impl Sizes {
         copies += if settings.model.is_none() { 1 + tables + best } else { 0 };
         let copies_weights = settings.read == ReadChoice::Snapshot
             || matches!(settings.strategy, StrategyChoice::Locked | StrategyChoice::RoundRobin);
-        let of_worker = if copies_weights { self.whole } else { 0 };
+        let of_worker = if settings.replicas.is_some_and(|replicas| replicas.0.is_some()) {
+            // A copy, and what it was when it was last merged.
+            2 * (1 + Self::shared_tables(settings)) * self.whole
+        } else if copies_weights {
+            self.whole
+        } else {
+            0
+        };
         let others = u64::from(settings.accumulate.saturating_sub(1));
         let step = self.longest as u64 + others * self.mean as u64;
         let labelled = longest_dev.map_or(0, |longest| longest.max(LABELLED)) as u64;
