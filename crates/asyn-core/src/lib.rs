@@ -92,6 +92,7 @@
 
 mod batch;
 mod calibrate;
+mod delay;
 mod error;
 mod gradient;
 mod instruments;
@@ -115,6 +116,7 @@ mod worker;
 
 pub use batch::Batch;
 pub use calibrate::calibrate;
+pub use delay::Delay;
 pub use error::{Error, Result};
 pub use gradient::{Cells, Gradient, Outer, Spreads, Sum};
 pub use instruments::{

@@ -24,6 +24,8 @@ pub enum Purpose {
     Model = 4,
     /// Samples for calibration.
     Calibration = 5,
+    /// Which steps sleep, and for how long.
+    Delays = 6,
 }
 
 /// A SplitMix64 generator.

@@ -370,7 +370,7 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         }
     }
 
-    /// Computes the gradient.
+    /// Computes the gradient, and sleeps over it if a delay says so.
     pub fn compute(&mut self) {
         let batch = self.batch();
         self.since_sums += 1;
@@ -409,6 +409,9 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
         self.tally.examples += batch.len() as u64;
         self.tally.steps += 1;
         simulate::computed();
+        if let Some(delay) = self.segment.access.delay {
+            delay.sleep(self.segment.seed, self.step.ticket);
+        }
     }
 
     /// Applies the gradient that was computed last.

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::Real;
+use crate::delay::Delay;
 use crate::replica::Replicas;
 use crate::worker::{Read, Write};
 
@@ -42,6 +43,8 @@ pub struct Access {
     pub sparse_threshold: Real,
     /// The rows that each worker keeps for itself.
     pub replicas: Option<Replicas>,
+    /// Sleeps between gradient and write.
+    pub delay: Option<Delay>,
 }
 
 /// The settings of the source: live weights, racy stores, one example a step.
@@ -54,6 +57,7 @@ impl Default for Access {
             sums_every: NonZeroU32::MIN,
             sparse_threshold: 0.0,
             replicas: None,
+            delay: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Strategies that coordinate or delay their workers: the baselines of asynchronous learning.
+//! Strategies that coordinate their workers: the baselines of asynchronous learning.
 //!
 //! | Strategy       | Order     | Reads and writes                                  | Staleness          |
 //! | -------------- | --------- | ------------------------------------------------- | ------------------ |
@@ -6,7 +6,6 @@
 //! | [`RoundRobin`] | fixed     | the same, each worker in its turn                 | `k − 1`            |
 //! | [`Minibatch`]  | a barrier | all read the same weights, one writes             | 0                  |
 //! | [`Bounded`]    | any       | live weights, nobody far ahead of the slowest     | bounded in steps   |
-//! | [`Delayed`]    | any       | live weights, now and then a sleep before writing | what a sleep makes |
 //!
 //! All run the same acts on the same kernels as `Serial` and `AsynGrad` of `asyn-core`; one
 //! worker of any of them computes what `Serial` computes, bit for bit.
@@ -23,7 +22,6 @@
 mod barrier;
 mod bounded;
 mod clocks;
-mod delay;
 mod locked;
 mod minibatch;
 mod primitive;
@@ -31,7 +29,6 @@ mod round_robin;
 mod turn;
 
 pub use bounded::Bounded;
-pub use delay::Delayed;
 pub use locked::Locked;
 pub use minibatch::Minibatch;
 pub use round_robin::RoundRobin;

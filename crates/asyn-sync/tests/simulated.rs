@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use asyn_core::simulate::{self, CostModel, Simulated, SimulationReport};
 use asyn_core::{
-    Batch, Gradient, Layout, Model, Real, SharedWeights, SplitMix64, Strategy, Touched, Trainer,
-    Worker,
+    AsynGrad, Batch, Delay, Gradient, Layout, Model, Real, SharedWeights, SplitMix64, Strategy,
+    Touched, Trainer, Worker,
 };
-use asyn_sync::{Bounded, Delayed, Locked, RoundRobin};
+use asyn_sync::{Bounded, Locked, RoundRobin};
 use asyn_testing::{Logistic, separable_clicks};
 
 /// A gradient that takes the time of a sentence of the Wall Street Journal, whose lengths are
@@ -85,11 +85,20 @@ fn throughput_is_that_of_the_scheme() {
 }
 
 fn train(strategy: impl Strategy, threads: usize) -> (Vec<Real>, SimulationReport) {
+    train_delayed(strategy, threads, None)
+}
+
+fn train_delayed(
+    strategy: impl Strategy,
+    threads: usize,
+    delay: Option<Delay>,
+) -> (Vec<Real>, SimulationReport) {
     let clicks = separable_clicks(300, 40, 1);
     let model = Logistic::new(40);
     let mut weights = model.initial_weights(1);
     let simulated = Simulated::new(strategy, COST).unwrap();
     let trainer = Trainer::builder().strategy(&simulated).threads(threads).passes(3).seed(5);
+    let trainer = trainer.delay(delay);
     trainer.build().unwrap().fit(&model, &clicks, &mut weights, &mut ()).unwrap();
     (weights.to_vec(), simulated.report())
 }
@@ -108,10 +117,14 @@ fn what_locks_guard_is_never_lost_or_overwritten() {
 fn a_bound_and_a_delay_hold_in_virtual_time() {
     let bounded = Bounded { staleness: 1 };
     assert_eq!(train(bounded, 4), train(bounded, 4));
-    let mean = Duration::from_secs(1);
-    let delayed = Delayed { mean, probability: 0.25, seed: 3 };
-    let (weights, report) = train(delayed, 4);
-    // 900 steps of four workers, a quarter of which sleep for a second.
+    let delay = Some(Delay { mean: Duration::from_secs(1), probability: 0.25 });
+    let (weights, report) = train_delayed(AsynGrad, 4, delay);
+    // 900 steps of four workers, a quarter of which sleep for a second; behind the lock nobody
+    // sleeps, and in turn all wait for a sleeper.
     assert!((40.0..80.0).contains(&report.seconds), "{} s", report.seconds);
-    assert_eq!((weights, report), train(delayed, 4));
+    assert_eq!((weights, report), train_delayed(AsynGrad, 4, delay));
+    let locked = train_delayed(Locked, 4, delay).1.seconds;
+    assert!((40.0..80.0).contains(&locked), "{locked} s");
+    let in_turn = train_delayed(RoundRobin, 4, delay).1.seconds;
+    assert!(in_turn > 2.0 * locked, "{in_turn} s in turn, {locked} s in any order");
 }

@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use asyn_core::{
-    Adf, AdfCounting, AsynGrad, Averaging, Model, Read, Replicas, Schedule, Serial, Sgd,
+    Adf, AdfCounting, AsynGrad, Averaging, Delay, Model, Read, Replicas, Schedule, Serial, Sgd,
     SharedWeights, Strategy, Trainer, Update, Worker, Write,
 };
-use asyn_sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
+use asyn_sync::{Bounded, Locked, Minibatch, RoundRobin};
 use asyn_testing::{Click, Logistic, separable_clicks};
 
 /// How the workers of a test read and write.
@@ -20,6 +20,7 @@ struct How {
     replicas: Option<Replicas>,
     read: Read,
     write: Write,
+    delay: Option<Delay>,
 }
 
 const PLAIN: How = How {
@@ -30,6 +31,7 @@ const PLAIN: How = How {
     replicas: None,
     read: Read::InPlace,
     write: Write::Racy,
+    delay: None,
 };
 
 fn train<S: Strategy, U: Update>(
@@ -52,6 +54,7 @@ fn train<S: Strategy, U: Update>(
         .replicas(how.replicas)
         .read(how.read)
         .write(how.write)
+        .delay(how.delay)
         .segment_len(90)
         .build()
         .unwrap();
@@ -77,9 +80,7 @@ fn accuracy(weights: &SharedWeights, clicks: &[Click]) -> f64 {
 }
 
 /// Sleeps about as long as a few steps take.
-fn delayed() -> Delayed {
-    Delayed { mean: Duration::from_micros(20), probability: 0.25, seed: 5 }
-}
+const DELAY: Option<Delay> = Some(Delay { mean: Duration::from_micros(20), probability: 0.25 });
 
 /// Runs `check` with every update rule.
 macro_rules! for_each_update {
@@ -111,7 +112,8 @@ fn one_worker_is_the_serial_algorithm_bit_for_bit() {
         );
         let bounded = Bounded { staleness: 0 };
         assert_eq!(bits(&train(bounded, update, how, clicks).0), serial, "bounded, {name}");
-        assert_eq!(bits(&train(delayed(), update, how, clicks).0), serial, "delayed, {name}");
+        let delayed = How { delay: DELAY, ..how };
+        assert_eq!(bits(&train(Serial, update, delayed, clicks).0), serial, "delayed, {name}");
         if how.read == Read::Snapshot || how.sums_every == 1 {
             assert_eq!(bits(&train(Locked, update, how, clicks).0), serial, "locked, {name}");
             assert_eq!(
@@ -157,7 +159,8 @@ fn many_workers_visit_every_example_and_learn() {
             ("lock step", train(Bounded { staleness: 0 }, update, how, clicks)),
             ("bounded", train(Bounded { staleness: 3 }, update, how, clicks)),
             ("unbounded", train(Bounded { staleness: u32::MAX }, update, how, clicks)),
-            ("delayed", train(delayed(), update, how, clicks)),
+            ("delayed", train(AsynGrad, update, How { delay: DELAY, ..how }, clicks)),
+            ("locked, delayed", train(Locked, update, How { delay: DELAY, ..how }, clicks)),
         ];
         for (strategy, (weights, examples)) in runs {
             assert_eq!(examples, 1800, "{strategy}, {name}");
@@ -198,5 +201,4 @@ fn a_panicking_worker_ends_the_run_with_its_message_and_hangs_nobody() {
     check(Minibatch::default(), &clicks);
     check(Bounded { staleness: 0 }, &clicks);
     check(Bounded { staleness: 3 }, &clicks);
-    check(delayed(), &clicks);
 }

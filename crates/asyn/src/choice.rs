@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use asyn::core::simulate::CostModel;
 use clap::ValueEnum;
@@ -225,6 +226,12 @@ impl FromStr for Delay {
             mean: mean.ok_or("expected a mean above 0 and at most 1000000 microseconds")?,
             share: share.ok_or("expected a share of steps above 0 and at most 1")?,
         })
+    }
+}
+
+impl From<Delay> for asyn::core::Delay {
+    fn from(Delay { mean, share }: Delay) -> Self {
+        Self { mean: Duration::from_secs_f64(mean / 1e6), probability: share }
     }
 }
 

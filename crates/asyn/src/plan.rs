@@ -1,7 +1,6 @@
 //! From settings to what runs: strategy and update rule, on data with their model.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use asyn::SequenceExample;
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
@@ -11,9 +10,9 @@ use asyn::core::{
     Outcome, Serial, Strategy, Update,
 };
 use asyn::data::{Encoded, TokenIds};
-use asyn::sync::{Bounded, Delayed, Locked, Minibatch, RoundRobin};
+use asyn::sync::{Bounded, Locked, Minibatch, RoundRobin};
 
-use crate::choice::{Delay, StrategyChoice, UpdateChoice};
+use crate::choice::{StrategyChoice, UpdateChoice};
 use crate::data::Data;
 use crate::failure::Failure;
 use crate::recording::{Events, Tape};
@@ -32,13 +31,7 @@ pub(crate) fn train(
     let run = Run { settings, data, checkpoint, watch };
     match settings.strategy {
         StrategyChoice::Serial => run.with_tape(Serial, tape),
-        StrategyChoice::Asyngrad => match settings.delay {
-            None => run.with_tape(AsynGrad, tape),
-            Some(Delay { mean, share }) => {
-                let mean = Duration::from_secs_f64(mean / 1e6);
-                run.with_tape(Delayed { mean, probability: share, seed: settings.seed }, tape)
-            }
-        },
+        StrategyChoice::Asyngrad => run.with_tape(AsynGrad, tape),
         StrategyChoice::Locked => run.with_tape(Locked, tape),
         StrategyChoice::RoundRobin => run.with_tape(RoundRobin, tape),
         StrategyChoice::Minibatch => run.with_strategy(Minibatch::default()),

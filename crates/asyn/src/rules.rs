@@ -43,6 +43,7 @@ pub(crate) fn trainer<S: Strategy, U: Update>(
         .sums_every(settings.sums_every)
         .sparse_threshold(real(settings.sparse_threshold))
         .replicas(replicas)
+        .delay(settings.delay.map(Into::into))
         .instruments(match settings.instruments {
             InstrumentsChoice::Off => Instruments::default(),
             InstrumentsChoice::Default => Instruments::default_set(),

@@ -295,9 +295,7 @@ impl Settings {
 
     fn check_strategy(&self) -> Result<(), Failure> {
         let problem = match self.strategy {
-            StrategyChoice::Bounded if self.delay.is_none() => return Ok(()),
-            StrategyChoice::Asyngrad if self.staleness.is_none() => return Ok(()),
-            _ if self.delay.is_some() => "--delay is for --strategy asyngrad",
+            StrategyChoice::Bounded => return Ok(()),
             _ if self.staleness.is_some() => "--staleness is for --strategy bounded",
             _ => return Ok(()),
         };
@@ -311,6 +309,7 @@ impl Settings {
             UpdateChoice::Lbfgs if self.sr_length.or(self.sr_pieces).is_some() => {
                 "minimises one function: it cannot be combined with pieces that change in each pass"
             }
+            UpdateChoice::Lbfgs if self.delay.is_some() => "has no steps that could be delayed",
             UpdateChoice::Lbfgs if self.simulate => "cannot be simulated",
             UpdateChoice::Lbfgs if self.instruments != InstrumentsChoice::Off => {
                 "has no races that instruments could watch"

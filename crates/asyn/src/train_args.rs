@@ -311,7 +311,7 @@ pub(crate) struct AdvancedArgs {
     /// How many steps a worker of bounded may be ahead of the slowest.
     #[arg(long, value_name = "S")]
     staleness: Option<u32>,
-    /// Sleeps of asyngrad's workers before they write, in microseconds, and in which share of
+    /// Sleeps between gradient and write, in microseconds on average, and in which share of
     /// steps [share: 0.25].
     #[arg(long, value_name = "MEAN_US[:SHARE]")]
     delay: Option<Delay>,

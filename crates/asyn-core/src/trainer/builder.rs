@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Trainer;
 use crate::Real;
+use crate::delay::Delay;
 use crate::error::{Error, Result};
 use crate::instruments::Instruments;
 use crate::replica::Replicas;
@@ -168,6 +169,13 @@ impl<S, U> TrainerBuilder<S, U> {
         self
     }
 
+    /// Sets how workers sleep between gradient and write; not at all by default.
+    #[must_use]
+    pub fn delay(mut self, delay: Option<Delay>) -> Self {
+        self.access.delay = delay;
+        self
+    }
+
     /// Sets how many examples run between two quiet points, at least 1; 16,384 by default.
     #[must_use]
     pub fn segment_len(mut self, examples: usize) -> Self {
@@ -231,6 +239,15 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
                 setting: "sparse threshold",
                 expected: "at least 0 and below 1",
                 actual: threshold.to_string(),
+            });
+        }
+        if let Some(Delay { probability, .. }) = self.access.delay
+            && !(0.0..=1.0).contains(&probability)
+        {
+            return Err(Error::Setting {
+                setting: "probability of a delay",
+                expected: "from 0 to 1",
+                actual: probability.to_string(),
             });
         }
         self.update.check()?;
