@@ -12,13 +12,15 @@ struct Bowl {
     layout: Layout,
     row: TensorId,
     curvature: Real,
+    /// Whether the weight is read and written on its own.
+    by_cell: bool,
 }
 
 impl Bowl {
     fn new(curvature: Real) -> Self {
         let mut layout = Layout::default();
         let row = layout.rows("row", 1, 8);
-        Self { layout, row, curvature }
+        Self { layout, row, curvature, by_cell: false }
     }
 }
 
@@ -44,6 +46,12 @@ impl Model for Bowl {
         gradient: &mut Gradient,
     ) -> f64 {
         for () in batch.examples() {
+            if self.by_cell {
+                let mut slope = [0.0];
+                worker.gather(self.row, &[0], &mut slope);
+                gradient.add_cells(self.row, &[0], &[self.curvature * slope[0]]);
+                continue;
+            }
             let mut slope = [0.0; 8];
             worker.sum_rows(self.row, &[0], &mut slope);
             slope.iter_mut().for_each(|w| *w *= self.curvature);
@@ -61,14 +69,23 @@ fn descend(
     rate: Real,
     steps: usize,
 ) -> (Real, SimulationReport) {
-    let bowl = Bowl::new(curvature);
+    roll(&Bowl::new(curvature), cost, workers, rate, steps)
+}
+
+fn roll(
+    bowl: &Bowl,
+    cost: CostModel,
+    workers: usize,
+    rate: Real,
+    steps: usize,
+) -> (Real, SimulationReport) {
     let mut weights = SharedWeights::zeroed(bowl.layout.len());
     weights.as_mut_slice().fill(1.0);
     let simulated = Simulated::new(AsynGrad, cost).unwrap();
     let sgd = Sgd { schedule: Schedule::Constant { rate }, l2: 0.0, ..Sgd::default() };
     let trainer = Trainer::builder().strategy(&simulated).update(sgd).threads(workers).passes(1);
     let trainer = trainer.build().unwrap();
-    trainer.fit(&bowl, &vec![(); steps], &mut weights, &mut ()).unwrap();
+    trainer.fit(bowl, &vec![(); steps], &mut weights, &mut ()).unwrap();
     (weights.to_vec()[0], simulated.report())
 }
 
@@ -132,6 +149,17 @@ fn a_constant_delay_has_its_exact_limit_of_stability() {
         assert!(end(0.99 * limit) < 1.0, "delay {delay}: {}", end(0.99 * limit));
         assert!(end(1.01 * limit) > 1.0, "delay {delay}: {}", end(1.01 * limit));
     }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "hundreds of steps")]
+fn single_weights_are_followed_as_vectors_are() {
+    let bowl = Bowl { by_cell: true, ..Bowl::new(1.0) };
+    let (_, alone) = roll(&bowl, FINE, 1, 0.01, 400);
+    assert_eq!((alone.loads, alone.stores, alone.lost_stores), (800, 400, 0));
+    let (_, report) = roll(&bowl, FINE, 2, 0.01, 400);
+    assert!(report.overwritten_steps > 0 && report.lost_stores > 0, "{report:?}");
+    assert!(report.misses > 0 && report.seconds > 0.0, "{report:?}");
 }
 
 #[test]

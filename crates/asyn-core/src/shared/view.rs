@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::adam::{AdamStep, MissedSteps};
-use super::kernel::Kernels;
+use super::kernel::{self, Kernels};
 use super::weights::{exchange, load, store};
 use super::{HALF_LINE, trace};
 
@@ -109,6 +109,13 @@ impl<'a> WeightsView<'a> {
     /// If an index is out of range, or the lengths of `indices` and `out` differ.
     pub fn gather(&self, indices: &[u32], out: &mut [f32]) {
         assert_eq!(indices.len(), out.len(), "one place for each index");
+        if self.is_traced() {
+            for (value, &index) in out.iter_mut().zip(indices) {
+                trace::point(&raw const self.cells[index as usize], trace::Kind::Load);
+                *value = self.get(index as usize);
+            }
+            return;
+        }
         for (value, &index) in out.iter_mut().zip(indices) {
             *value = self.get(index as usize);
         }
@@ -122,6 +129,16 @@ impl<'a> WeightsView<'a> {
     /// If an index is out of range, or the lengths of `indices` and `values` differ.
     pub fn add_at(&self, indices: &[u32], a: f32, values: &[f32]) {
         assert_eq!(indices.len(), values.len(), "one value for each index");
+        if self.is_traced() {
+            for (&index, value) in indices.iter().zip(values) {
+                let cell = &self.cells[index as usize];
+                trace::point(cell, trace::Kind::Load);
+                let sum = load(cell) + a * value;
+                trace::point(cell, trace::Kind::Store);
+                store(cell, sum);
+            }
+            return;
+        }
         for (&index, value) in indices.iter().zip(values) {
             let cell = &self.cells[index as usize];
             store(cell, load(cell) + a * value);
@@ -287,6 +304,11 @@ impl<'a> WeightsView<'a> {
         self.assert_len(base.len());
         // SAFETY: the kernels are supported and the lengths are equal.
         unsafe { (self.kernels.merge)(self.cells, local.cells, base) }
+    }
+
+    /// Says whether accesses are told to the watcher of the thread.
+    fn is_traced(&self) -> bool {
+        kernel::is_traced(self.kernels)
     }
 
     #[inline]

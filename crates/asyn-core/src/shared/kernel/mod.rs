@@ -179,3 +179,8 @@ pub(super) fn traced_table(isa: Isa) -> &'static Kernels {
     assert!(isa.is_supported(), "{isa} kernels are not supported here");
     traced::table(isa)
 }
+
+/// Says whether a table is one of [`traced_table`].
+pub(super) fn is_traced(kernels: &'static Kernels) -> bool {
+    std::ptr::eq(kernels, traced::table(kernels.isa))
+}
