@@ -44,9 +44,7 @@ pub(super) fn files(
             (corpus.join("esp.train.gz"), corpus.join("esp.testb"))
         }
         Name::LstmPos => parts_of_speech(data, folder)?,
-        Name::CrfNp | Name::CrfChunk | Name::LstmNp | Name::LstmChunk | Name::Planted => {
-            conll2000(data)
-        }
+        _ => conll2000(data),
     };
     for file in [&train, &test] {
         fs::metadata(file).map_err(Error::file("find", file))?;
@@ -83,7 +81,7 @@ pub(super) fn sample(train: &Path, n_sentences: usize, folder: &Path) -> Result<
 }
 
 /// Reads a file, which may be compressed.
-pub(super) fn read(path: &Path) -> Result<String> {
+pub(crate) fn read(path: &Path) -> Result<String> {
     let file = File::open(path).map_err(Error::file("open", path))?;
     let mut text = String::new();
     let is_compressed = path.extension().is_some_and(|extension| extension == "gz");
@@ -96,7 +94,7 @@ pub(super) fn read(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-fn first_two_columns(text: &str) -> String {
+pub(super) fn first_two_columns(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let mut columns = line.split_whitespace();
         match (columns.next(), columns.next()) {

@@ -37,6 +37,19 @@ pub(super) enum Name {
     LstmNp,
     /// Chinese word segmentation of a part of the MSR corpus by a Bi-LSTM.
     LstmSeg,
+    /// Word alignment by expectation maximisation.
+    EmAlign,
+    /// Parts of speech without labels by expectation maximisation.
+    EmPos,
+    /// Spanish names by SGD with a fixed step size, and delays.
+    NerDelay,
+}
+
+impl Name {
+    /// Says whether it is an experiment on learning over time, which is a [`Study`](super::online).
+    pub(super) fn is_study(self) -> bool {
+        matches!(self, Self::EmAlign | Self::EmPos | Self::NerDelay)
+    }
 }
 
 /// What is trained.
@@ -165,7 +178,7 @@ impl Experiment {
         // What the source reports is from Sun, "Asynchronous Parallel Learning for Neural Networks
         // and Structured Models with Dense Features", COLING 2016, tables 1 and 2.
         Ok(Some(match name {
-            Name::CrfChunk | Name::Planted => chunk,
+            Name::CrfChunk | Name::Planted | Name::EmAlign | Name::EmPos | Name::NerDelay => chunk,
             Name::CrfNp => Self {
                 title: "CoNLL-2000, base noun phrases",
                 about: "The same sentences with noun phrases only, three labels: most probably \

@@ -24,6 +24,7 @@ use serde::Serialize;
 use self::end_to_end::EndToEnd;
 use self::experiment::{Experiment, Model, Name};
 use self::host::Host;
+use self::online::{Lab, Study};
 use self::panels::Panels;
 use self::program::Program;
 use self::summary::{Arm, Summary};
@@ -37,9 +38,11 @@ mod end_to_end;
 mod experiment;
 mod figures;
 pub(crate) mod host;
+mod online;
 mod page;
 mod panel_figures;
 mod panels;
+pub(crate) mod parallel;
 pub(crate) mod program;
 mod summary;
 mod theory;
@@ -70,8 +73,8 @@ struct Settings {
     n_seeds: u32,
     threads: Vec<u32>,
     n_cores: u32,
-    /// Whether races are looked at too, with some eighty runs.
-    has_panels: bool,
+    /// Whether less is run: no races, which take some eighty runs, and the smaller texts.
+    is_quick: bool,
 }
 
 /// What came out of one experiment.
@@ -91,7 +94,16 @@ struct Everything<'r> {
     host: &'r Host,
     settings: &'r Settings,
     experiments: &'r [Results],
+    studies: &'r [Study],
     end_to_end: Option<&'r EndToEnd>,
+}
+
+/// What came out of all of them.
+#[derive(Debug)]
+struct Made {
+    all: Vec<Results>,
+    studies: Vec<Study>,
+    end_to_end: Option<EndToEnd>,
 }
 
 /// Runs the experiments and writes what came out.
@@ -108,8 +120,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         ([], false) => Name::value_variants(),
         (only, _) => only,
     };
-    let mut all = Vec::new();
+    let lab = Lab { workspace, program: &program, settings: &settings, folder: &runs };
+    let (mut all, mut studies) = (Vec::new(), Vec::new());
     for &name in names {
+        if name.is_study() {
+            studies.push(online::study(name, &lab)?);
+            continue;
+        }
         match Experiment::prepare(name, workspace, &program, &runs)? {
             Some(experiment) => all.push(reproduce(&program, experiment, &settings, &runs)?),
             None if args.only.is_empty() => {
@@ -127,12 +144,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         }
         None => None,
     };
-    let Some(run) = all.iter().flat_map(|it| &it.arms).flat_map(|arm| &arm.runs).next() else {
+    if all.is_empty() && studies.is_empty() {
         return Ok(());
-    };
-    let host = Host::new(workspace, run, &command(args));
-    print(&all, end_to_end.as_ref());
-    write(&out, &host, &settings, &all, end_to_end.as_ref())
+    }
+    let host = Host::new(workspace, &short_run(&program, &runs)?, &command(args));
+    let made = Made { all, studies, end_to_end };
+    print(&made);
+    write(&out, &host, &settings, &made)
 }
 
 fn settings(args: &Args) -> Settings {
@@ -145,7 +163,7 @@ fn settings(args: &Args) -> Settings {
     threads.sort_unstable();
     threads.dedup();
     let n_seeds = args.seeds.unwrap_or(if args.quick { 3 } else { 5 });
-    Settings { n_seeds, threads, n_cores, has_panels: !args.quick }
+    Settings { n_seeds, threads, n_cores, is_quick: args.quick }
 }
 
 /// Returns the command line that asks for the same.
@@ -204,7 +222,7 @@ fn reproduce(
             arm.runs.push(run);
         }
     }
-    let panels = match settings.has_panels && experiment.has_panels {
+    let panels = match !settings.is_quick && experiment.has_panels {
         true => Some(panels::watch(program, &experiment, settings, folder)?),
         false => None,
     };
@@ -227,37 +245,43 @@ fn run_one(
     Ok(run)
 }
 
+/// Trains on a few sentences, for what a run says of the machine.
+fn short_run(program: &Program<'_>, folder: &Path) -> Result<Run> {
+    let train = folder.join("machine.txt");
+    program.generate(20, 1, &train)?;
+    let arguments = ["crf", "--passes", "1", "--train"].map(str::to_owned).into_iter();
+    let arguments: Vec<String> = arguments.chain([train.display().to_string()]).collect();
+    Ok(program.train(&arguments, &folder.join("machine.safetensors"))?.run)
+}
+
 fn file_name(experiment: &str, run: &str) -> String {
     let plain = run.to_lowercase().replace(", ", "-").replace(' ', "-");
     format!("{experiment}-{plain}.safetensors")
 }
 
-fn print(all: &[Results], end_to_end: Option<&EndToEnd>) {
-    for results in all {
+fn print(made: &Made) {
+    for results in &made.all {
         println!("\n{}\n\n{}", results.experiment.title, page::table(results));
         for line in page::verdicts(results) {
             println!("{line}");
         }
     }
-    if let Some(measured) = end_to_end {
+    made.studies.iter().for_each(Study::print);
+    if let Some(measured) = &made.end_to_end {
         println!("\n{}", end_to_end::table(measured));
     }
 }
 
-fn write(
-    out: &Path,
-    host: &Host,
-    settings: &Settings,
-    all: &[Results],
-    end_to_end: Option<&EndToEnd>,
-) -> Result<()> {
-    let everything = Everything { host, settings, experiments: all, end_to_end };
+fn write(out: &Path, host: &Host, settings: &Settings, made: &Made) -> Result<()> {
+    let Made { all, studies, end_to_end } = made;
+    let end_to_end = end_to_end.as_ref();
+    let everything = Everything { host, settings, experiments: all, studies, end_to_end };
     let json = serde_json::to_string_pretty(&everything).expect("numbers and strings are JSON");
     let path = out.join("results.json");
     fs::write(&path, json).map_err(Error::file("write", &path))?;
     let path = out.join("report.html");
     let what = path.display().to_string();
-    let page = page::page(host, settings, all, end_to_end);
+    let page = page::page(host, settings, made);
     page.write(&path).map_err(|source| Error::Report { what: what.clone(), source })?;
     println!("The page: {what}");
     Ok(())

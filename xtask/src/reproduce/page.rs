@@ -2,14 +2,14 @@
 
 use asyn_report::{Page, Table};
 
-use super::end_to_end::{self, EndToEnd};
+use super::end_to_end;
 use super::experiment::Model;
 use super::figures;
 use super::host::Host;
 use super::panel_figures;
 use super::panels::sample_size;
 use super::summary::Summary;
-use super::{Results, Settings};
+use super::{Made, Results, Settings};
 
 /// What is said above the panels on races.
 const RACES: &str = "Simulated workers run the real code of the model and of the strategy, one at \
@@ -18,12 +18,7 @@ const RACES: &str = "Simulated workers run the real code of the model and of the
                      there are cores. Nothing is extrapolated. All runs are at plain settings.";
 
 /// Makes the page of all experiments.
-pub(super) fn page(
-    host: &Host,
-    settings: &Settings,
-    all: &[Results],
-    end_to_end: Option<&EndToEnd>,
-) -> Page {
+pub(super) fn page(host: &Host, settings: &Settings, made: &Made) -> Page {
     let mut page =
         Page::new("Asynchronous training against serial, locked and synchronous training")
             .text(
@@ -40,7 +35,7 @@ pub(super) fn page(
             )
             .command(&host.command)
             .table(machine(host, settings));
-    for results in all {
+    for results in &made.all {
         page = page.section(results.experiment.title).text(results.experiment.about);
         for line in verdicts(results) {
             page = page.text(line);
@@ -66,7 +61,9 @@ pub(super) fn page(
             }
         }
     }
-    match end_to_end {
+    let studies = made.studies.iter();
+    let page = studies.fold(page, |page, study| study.add_to(page, &host.command));
+    match &made.end_to_end {
         Some(measured) => page.section("What a user waits for").table(end_to_end::table(measured)),
         None => page,
     }
