@@ -12,9 +12,10 @@
 //! of a pass is the program's own, so it leaves Python out.
 //!
 //! torch, whose installation takes some gigabytes, stands beside the Bi-LSTM where it is asked
-//! for by `--only lstm`.
+//! for by `--only lstm`, and eflomal and hmmlearn beside what learns without labels by `--only em`.
 
 mod bilstm;
+mod em;
 mod table;
 mod task;
 
@@ -31,6 +32,7 @@ use crate::reproduce::host::Host;
 use crate::reproduce::program::{Program, Trained};
 use crate::workspace::{Workspace, output, run as run_command};
 use bilstm::Networks;
+use em::Unlabelled;
 use table::{ratios, values};
 use task::Task;
 
@@ -66,6 +68,8 @@ enum Only {
     Segmentation,
     /// Parts of speech by a Bi-LSTM, beside torch.
     Lstm,
+    /// Word alignment beside eflomal, and states without labels beside hmmlearn.
+    Em,
 }
 
 /// One row of the table.
@@ -126,6 +130,7 @@ struct Everything<'r> {
     host: &'r Host,
     tasks: Vec<Compared>,
     networks: Option<Networks>,
+    unlabelled: Option<Unlabelled>,
 }
 
 /// The rows of one task.
@@ -149,7 +154,16 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         let python = has_torch.then_some(python.as_path());
         let bench = bilstm::Bench { workspace, program: &program, python, out: &out, n_cores };
         let (networks, host) = bench.compare()?;
-        return write(&out, &host, Vec::new(), Some(networks));
+        return write(&out, &host, Vec::new(), Some(networks), None);
+    }
+    if args.only == Some(Only::Em) {
+        let has = |package| install(workspace, &python, package).is_ok();
+        let [eflomal, fast_align, hmmlearn] = [em::EFLOMAL, em::FAST_ALIGN, em::HMMLEARN]
+            .map(|package| has(package).then_some(python.as_path()));
+        let (program, out) = (&program, out.as_path());
+        let bench = em::Bench { workspace, program, eflomal, fast_align, hmmlearn, out, n_cores };
+        let (unlabelled, host) = bench.compare()?;
+        return write(out, &host, Vec::new(), None, Some(unlabelled));
     }
     install(workspace, &python, NEEDED)?;
     let has_pkuseg = install(workspace, &python, WANTED).is_ok();
@@ -175,7 +189,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         compared.push(Compared { data: task.about, target: task.target, rows });
     }
     match host {
-        Some(host) => write(&out, &host, compared, None),
+        Some(host) => write(&out, &host, compared, None, None),
         None => Ok(()),
     }
 }
@@ -338,7 +352,13 @@ impl Bench<'_> {
     }
 }
 
-fn write(out: &Path, host: &Host, tasks: Vec<Compared>, networks: Option<Networks>) -> Result<()> {
+fn write(
+    out: &Path,
+    host: &Host,
+    tasks: Vec<Compared>,
+    networks: Option<Networks>,
+    unlabelled: Option<Unlabelled>,
+) -> Result<()> {
     let mut text = format!(
         "# asyn and its peers\n\nMachine: {}, {} cores, kernels {}.\nDate: {}.\nCommit: {}.\n\
          Command: `{}`.\n",
@@ -359,7 +379,11 @@ fn write(out: &Path, host: &Host, tasks: Vec<Compared>, networks: Option<Network
         println!("\n{about}\n\n{table}");
         text += &format!("\nData: {about}.\n\n{}", table.markdown());
     }
-    let everything = Everything { host, tasks, networks };
+    for table in unlabelled.iter().flat_map(em::tables) {
+        println!("\n{table}");
+        text += &format!("\n{}", table.markdown());
+    }
+    let everything = Everything { host, tasks, networks, unlabelled };
     let json = serde_json::to_string_pretty(&everything).expect("numbers and strings are JSON");
     for (name, text) in [("peers.md", text), ("peers.json", json)] {
         let path = out.join(name);
