@@ -16,8 +16,8 @@
 //! | `transitions` | `K × K` | how often each state follows each other              |
 //! | `initial`     | `K`     | how often each state is the first one                |
 //!
-//! Forward and backward are those of linear chains (`kernel/chain`), on logarithms of
-//! probabilities; where these would underflow there, in `f64`.
+//! Forward and backward are those of linear chains (`kernel/chain`); where these would underflow
+//! there, in `f64`.
 
 mod reference;
 
@@ -33,7 +33,7 @@ use crate::kernel::chain::Chain;
 /// The most states.
 const MOST_STATES: usize = 1000;
 
-/// The least probability whose logarithm is taken.
+/// The least probability of a word, and the least total.
 const LEAST: Real = Real::MIN_POSITIVE;
 
 /// A hidden Markov model.
@@ -63,6 +63,17 @@ pub struct Hmm {
     initial: TensorId,
 }
 
+/// Returns the sum of counts.
+fn sum(counts: &[Real]) -> Real {
+    // Eight running sums, so that the additions do not wait for each other.
+    let (chunks, rest) = counts.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, count)| *sum += count);
+    }
+    sums.iter().chain(rest).sum()
+}
+
 /// The scratch memory of one worker.
 #[derive(Debug)]
 pub struct HmmWorkspace {
@@ -71,13 +82,14 @@ pub struct HmmWorkspace {
     rows: Vec<Real>,
     ends: Vec<u32>,
     words: Vec<u32>,
-    /// Logarithms of the totals, the initial probabilities and the transitions.
-    log_totals: Vec<Real>,
-    log_initial: Vec<Real>,
-    log_transitions: Vec<Real>,
+    /// For each state, 1 by its total.
+    factors: Vec<Real>,
+    /// Probabilities.
+    initial: Vec<Real>,
+    transitions: Vec<Real>,
     stored: Vec<Real>,
     pairs: Vec<Real>,
-    /// The version of the whole tensors from which the logarithms are.
+    /// The version of the whole tensors from which these are.
     version: Option<u64>,
 }
 
@@ -118,53 +130,59 @@ impl Hmm {
         vec![Multinomials { counts, totals, groups: Groups::Columns }]
     }
 
-    /// Fills the logarithms of what does not depend on words, unless they are those of this version.
+    /// Fills what does not depend on words, unless it is of this version.
     fn read_whole(&self, worker: &Worker<'_>, workspace: &mut HmmWorkspace) {
         if workspace.version == Some(worker.whole_version()) {
             return;
         }
         workspace.version = Some(worker.whole_version());
-        let HmmWorkspace { stored, log_totals, log_initial, log_transitions, .. } = workspace;
+        let HmmWorkspace { stored, factors, initial, transitions, .. } = workspace;
         let n = self.n_states;
-        let mut read = |tensor: TensorId, out: &mut Vec<Real>, len: usize, by_row: bool| {
+        let mut read = |tensor: TensorId, out: &mut Vec<Real>, len: usize| {
             stored.resize(self.layout.tensor(tensor).stored_len(), 0.0);
             worker.read_whole(tensor, stored);
             out.clear();
-            for row in stored[..len].chunks(n) {
-                let total = if by_row { row.iter().sum::<Real>().max(LEAST) } else { 1.0 };
-                out.extend(row.iter().map(|count| (count / total).max(LEAST).ln()));
-            }
+            out.extend_from_slice(&stored[..len]);
         };
-        read(self.totals, log_totals, n, false);
-        read(self.initial, log_initial, n, true);
-        read(self.transitions, log_transitions, n * n, true);
-        workspace.chain.set_edges(&workspace.log_transitions);
+        read(self.totals, factors, n);
+        factors.iter_mut().for_each(|total| *total = 1.0 / total.max(LEAST));
+        read(self.initial, initial, n);
+        read(self.transitions, transitions, n * n);
+        for row in std::iter::once(&mut initial[..]).chain(transitions.chunks_mut(n)) {
+            let factor = 1.0 / sum(row).max(LEAST);
+            row.iter_mut().for_each(|count| *count *= factor);
+        }
+        workspace.chain.set_edge_probabilities(&workspace.transitions);
     }
 
-    /// Fills the node rows of the chain with the posteriors of a sentence, and the posteriors of
-    /// transitions; returns the logarithm of its probability. A word out of range says nothing.
+    /// Forgets the posteriors of transitions.
+    fn clear_pairs(&self, workspace: &mut HmmWorkspace) {
+        workspace.pairs.resize(self.n_states * self.n_states, 0.0);
+        workspace.chain.add_pairs(&mut workspace.pairs);
+        workspace.pairs.fill(0.0);
+    }
+
+    /// Fills the node rows of the chain with the posteriors of a sentence, and returns the logarithm
+    /// of its probability. A word out of range says nothing.
+    ///
+    /// The posteriors of transitions add up in the chain, and in `pairs` where the chain underflows.
     fn expect(&self, worker: &Worker<'_>, words: &[u32], workspace: &mut HmmWorkspace) -> f64 {
         self.read_whole(worker, workspace);
-        let n = self.n_states;
         self.fill_nodes(worker, words, workspace);
-        workspace.pairs.clear();
-        workspace.pairs.resize(n * n, 0.0);
-        if let Some(log) = workspace.chain.run(&[], |_| ()) {
-            workspace.chain.add_pairs(&mut workspace.pairs);
+        if let Some(log) = workspace.chain.run_probabilities() {
             return log;
         }
         // The kernel leaves nothing to go on with.
         self.fill_nodes(worker, words, workspace);
-        let (transitions, pairs) = (&workspace.log_transitions, &mut workspace.pairs);
+        let (transitions, pairs) = (&workspace.transitions, &mut workspace.pairs);
         let width = workspace.chain.width();
         reference::expect(workspace.chain.nodes_mut(), width, transitions, pairs)
     }
 
-    /// Fills the node rows with the logarithms of the emissions, and of the initial probabilities at
-    /// the first token.
+    /// Fills the node rows with the probabilities of words, by those of initial states at the first
+    /// token.
     fn fill_nodes(&self, worker: &Worker<'_>, words: &[u32], workspace: &mut HmmWorkspace) {
-        let HmmWorkspace { chain, rows, ends, words: known, log_totals, log_initial, .. } =
-            workspace;
+        let HmmWorkspace { chain, rows, ends, words: known, factors, initial, .. } = workspace;
         let n = self.n_states;
         let is_known = |word: u32| (word as usize) < self.n_words;
         known.clear();
@@ -177,18 +195,20 @@ impl Hmm {
         chain.resize(words.len());
         let mut rows = rows.chunks_exact(width);
         for (token, &word) in words.iter().enumerate() {
-            let node = &mut chain.node_mut(token)[..n];
+            let (node, padding) = chain.node_mut(token).split_at_mut(n);
+            padding.fill(0.0);
             match is_known(word).then(|| rows.next()).flatten() {
                 Some(row) => {
-                    for ((node, count), total) in node.iter_mut().zip(row).zip(&*log_totals) {
-                        *node = count.max(LEAST).ln() - total;
+                    for ((node, count), factor) in node.iter_mut().zip(row).zip(&*factors) {
+                        *node = count * factor;
                     }
                 }
-                None => node.fill(0.0),
+                None => node.fill(1.0),
             }
             if token == 0 {
-                node.iter_mut().zip(&*log_initial).for_each(|(node, log)| *node += log);
+                node.iter_mut().zip(&*initial).for_each(|(node, p)| *node *= p);
             }
+            node.iter_mut().for_each(|node| *node = node.max(LEAST));
         }
     }
 }
@@ -207,9 +227,9 @@ impl Model for Hmm {
             rows: Vec::new(),
             ends: Vec::new(),
             words: Vec::new(),
-            log_totals: Vec::new(),
-            log_initial: Vec::new(),
-            log_transitions: Vec::new(),
+            factors: Vec::new(),
+            initial: Vec::new(),
+            transitions: Vec::new(),
             stored: Vec::new(),
             pairs: Vec::new(),
             version: None,
@@ -239,21 +259,23 @@ impl Model for Hmm {
     ) -> f64 {
         let n = self.n_states;
         let mut loss = 0.0;
-        let mut row = vec![0.0; n.next_multiple_of(8)];
+        let add = |sum: &mut [Real], values: &[Real]| {
+            sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        };
+        self.clear_pairs(workspace);
         for words in batch.examples().filter(|words| !words.is_empty()) {
             loss -= self.expect(worker, words, workspace);
-            let add = |sum: &mut [Real], values: &[Real]| {
-                sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            };
             let chain = &workspace.chain;
             add(&mut gradient.sum(&self.layout, self.initial)[..n], &chain.node(0)[..n]);
-            add(&mut gradient.sum(&self.layout, self.transitions)[..n * n], &workspace.pairs);
+            let totals = &mut gradient.sum(&self.layout, self.totals)[..n];
+            (0..words.len()).for_each(|token| add(totals, &chain.node(token)[..n]));
             for (token, word) in words.iter().enumerate() {
-                row[..n].copy_from_slice(&chain.node(token)[..n]);
-                add(&mut gradient.sum(&self.layout, self.totals)[..n], &row[..n]);
-                gradient.add_rows(self.emissions, std::slice::from_ref(word), &row);
+                let row = &chain.node(token)[..n.next_multiple_of(8)];
+                gradient.add_rows(self.emissions, std::slice::from_ref(word), row);
             }
         }
+        workspace.chain.add_pairs(&mut workspace.pairs);
+        add(gradient.sum(&self.layout, self.transitions), &workspace.pairs);
         loss
     }
 
@@ -299,6 +321,7 @@ impl Decode for Hmm {
         if words.is_empty() {
             return;
         }
+        self.clear_pairs(workspace);
         self.expect(worker, words, workspace);
         for token in 0..words.len() {
             let node = &workspace.chain.node(token)[..self.n_states];

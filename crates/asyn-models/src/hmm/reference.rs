@@ -2,7 +2,7 @@
 
 use asyn_core::Real;
 
-/// Replaces rows of log scores by posteriors, fills those of transitions, summed over tokens, and
+/// Replaces rows of probabilities of words by posteriors, fills those of transitions, summed over tokens, and
 /// returns the logarithm of the probability.
 ///
 /// `nodes` are rows of `width` floats, `transitions` and `pairs` `K × K`.
@@ -14,17 +14,10 @@ pub(super) fn expect(
     pairs: &mut [Real],
 ) -> f64 {
     let n = transitions.len().isqrt();
-    let transitions: Vec<f64> = transitions.iter().map(|&log| f64::from(log).exp()).collect();
-    let scores: Vec<Vec<f64>> = nodes
-        .chunks_exact(width)
-        .map(|row| row[..n].iter().map(|&log| f64::from(log)).collect())
-        .collect();
-    let largest = |row: &[f64]| row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let emissions: Vec<Vec<f64>> = scores
-        .iter()
-        .map(|row| row.iter().map(|score| (score - largest(row)).exp()).collect())
-        .collect();
-    let mut log: f64 = scores.iter().map(|row| largest(row)).sum();
+    let to_f64 = |values: &[Real]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
+    let transitions = to_f64(transitions);
+    let emissions: Vec<Vec<f64>> = nodes.chunks_exact(width).map(|row| to_f64(&row[..n])).collect();
+    let mut log = 0.0;
     let mut forward: Vec<Vec<f64>> = Vec::new();
     for emission in &emissions {
         let mut row = emission.clone();

@@ -24,7 +24,8 @@
 //! ```
 //!
 //! Scores are shifted by their maximum before the exponential (per token for nodes,
-//! as a whole for edges), so nothing overflows. The normaliser of a step divides the
+//! as a whole for edges), so nothing overflows. A model of probabilities gives these instead of
+//! scores; its nodes are divided by the largest of a token. The normaliser of a step divides the
 //! next one, which takes the division off the critical path. Forward and backward
 //! run in one loop, since they do not depend on each other. Scaling follows Rabiner
 //! (1989), section V-A.
@@ -38,12 +39,16 @@
 
 mod recursion;
 
-use recursion::Run;
+use recursion::{Nodes, Run};
 
 use super::{Aligned, Kernel, Simd, dispatch, lanes};
 
 /// Exponents below this give exactly 0.
 const LEAST_EXPONENT: f32 = -40.0;
+
+/// Probabilities below this become exactly 0, those of nodes in relation to the largest of their
+/// token: about `e⁻⁴⁰`.
+const LEAST_PROBABILITY: f32 = 4.3e-18;
 
 /// Normalised values below this become exactly 0.
 const LEAST_VALUE: f32 = 1e-15;
@@ -149,7 +154,7 @@ impl Chain {
         &mut self.node[..self.len * self.width]
     }
 
-    /// Returns the node row of a token: scores before [`Chain::run`], marginals after it.
+    /// Returns the node row of a token: scores or probabilities before a run, marginals after it.
     pub(crate) fn node_mut(&mut self, token: usize) -> &mut [f32] {
         &mut self.node[token * self.width..][..self.width]
     }
@@ -172,8 +177,26 @@ impl Chain {
             mask: &self.mask,
             shift,
         });
-        for previous in 0..n {
-            for label in 0..n {
+        self.transpose_edges();
+    }
+
+    /// Sets the probabilities of edges that all tokens share, for [`Chain::run_probabilities`]:
+    /// `Y × Y` from 0 to 1, previous label by label.
+    pub(crate) fn set_edge_probabilities(&mut self, probabilities: &[f32]) {
+        let n = self.n_labels;
+        self.edge_shift = 0.0;
+        let rows = self.edge.chunks_exact_mut(self.width).zip(probabilities.chunks_exact(n));
+        for (row, probabilities) in rows {
+            for (edge, &p) in row.iter_mut().zip(probabilities) {
+                *edge = if p < LEAST_PROBABILITY { 0.0 } else { p };
+            }
+        }
+        self.transpose_edges();
+    }
+
+    fn transpose_edges(&mut self) {
+        for previous in 0..self.n_labels {
+            for label in 0..self.n_labels {
                 self.edge_transposed[label * self.width + previous] =
                     self.edge[previous * self.width + label];
             }
@@ -205,7 +228,17 @@ impl Chain {
     /// `None` if too much would underflow.
     pub(crate) fn run(&mut self, gold: &[u16], meanwhile: impl FnMut(usize)) -> Option<f64> {
         let shift = f64::from(self.edge_shift) * (self.len - 1) as f64;
-        dispatch(Run { chain: self, gold, meanwhile, by_token: false }).map(|log_z| log_z + shift)
+        let run = Run { chain: self, gold, meanwhile, by_token: false, nodes: Nodes::Scores };
+        dispatch(run).map(|log_z| log_z + shift)
+    }
+
+    /// Does what [`Chain::run`] does, where node rows hold what scores are the logarithms of.
+    ///
+    /// Node values are at least the smallest normal number and finite; returns the logarithm of the
+    /// sum over all paths of their products.
+    pub(crate) fn run_probabilities(&mut self) -> Option<f64> {
+        let nodes = Nodes::Probabilities;
+        dispatch(Run { chain: self, gold: &[], meanwhile: |_| (), by_token: false, nodes })
     }
 
     /// Computes all marginals with edges that differ from token to token, and returns log Z.
@@ -217,7 +250,8 @@ impl Chain {
         meanwhile: impl FnMut(usize),
     ) -> Option<f64> {
         let shift: f64 = self.token_shifts[1..self.len].iter().copied().map(f64::from).sum();
-        dispatch(Run { chain: self, gold, meanwhile, by_token: true }).map(|log_z| log_z + shift)
+        let run = Run { chain: self, gold, meanwhile, by_token: true, nodes: Nodes::Scores };
+        dispatch(run).map(|log_z| log_z + shift)
     }
 
     /// Returns the pair marginals of a token after [`Chain::run_by_token`]: rows of `width`

@@ -6,15 +6,23 @@
 // a vector is compiled without the instruction set, and its intrinsics become calls.
 #![allow(clippy::needless_range_loop, reason = "see above")]
 
-use super::{Chain, LEAST_EXPONENT, LEAST_FACTOR, LEAST_TOTAL, LEAST_VALUE};
+use super::{Chain, LEAST_EXPONENT, LEAST_FACTOR, LEAST_PROBABILITY, LEAST_TOTAL, LEAST_VALUE};
 use crate::kernel::{Kernel, Simd};
 
-/// The computation of [`Chain::run`] and [`Chain::run_by_token`].
+/// What node rows hold before a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nodes {
+    Scores,
+    Probabilities,
+}
+
+/// The computation of [`Chain::run`] and its variants.
 pub(super) struct Run<'a, F> {
     pub(super) chain: &'a mut Chain,
     pub(super) gold: &'a [u16],
     pub(super) meanwhile: F,
     pub(super) by_token: bool,
+    pub(super) nodes: Nodes,
 }
 
 impl<F: FnMut(usize)> Kernel for Run<'_, F> {
@@ -22,18 +30,19 @@ impl<F: FnMut(usize)> Kernel for Run<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Option<f64> {
-        let Run { chain, gold, meanwhile, by_token } = self;
+        let Run { chain, gold, meanwhile, by_token, nodes } = self;
+        let kind = (by_token, nodes);
         // With 16 registers fewer rows of accumulators fit than with 32.
         let wide = S::LANES == 16;
         match chain.width / S::LANES {
-            1 => run::<S, 1, 8>(s, chain, gold, meanwhile, S::LANES, by_token),
-            2 if wide => run::<S, 2, 8>(s, chain, gold, meanwhile, 2 * S::LANES, by_token),
-            2 => run::<S, 2, 4>(s, chain, gold, meanwhile, 2 * S::LANES, by_token),
-            3 if wide => run::<S, 3, 8>(s, chain, gold, meanwhile, 3 * S::LANES, by_token),
-            3 => run::<S, 3, 4>(s, chain, gold, meanwhile, 3 * S::LANES, by_token),
-            4 if wide => run::<S, 4, 4>(s, chain, gold, meanwhile, 4 * S::LANES, by_token),
-            4 => run::<S, 4, 2>(s, chain, gold, meanwhile, 4 * S::LANES, by_token),
-            _ => run::<S, 4, 2>(s, chain, gold, meanwhile, chain.width, by_token),
+            1 => run::<S, 1, 8>(s, chain, gold, meanwhile, S::LANES, kind),
+            2 if wide => run::<S, 2, 8>(s, chain, gold, meanwhile, 2 * S::LANES, kind),
+            2 => run::<S, 2, 4>(s, chain, gold, meanwhile, 2 * S::LANES, kind),
+            3 if wide => run::<S, 3, 8>(s, chain, gold, meanwhile, 3 * S::LANES, kind),
+            3 => run::<S, 3, 4>(s, chain, gold, meanwhile, 3 * S::LANES, kind),
+            4 if wide => run::<S, 4, 4>(s, chain, gold, meanwhile, 4 * S::LANES, kind),
+            4 => run::<S, 4, 2>(s, chain, gold, meanwhile, 4 * S::LANES, kind),
+            _ => run::<S, 4, 2>(s, chain, gold, meanwhile, chain.width, kind),
         }
     }
 }
@@ -49,10 +58,13 @@ fn run<S: Simd, const N: usize, const R: usize>(
     gold: &[u16],
     mut meanwhile: impl FnMut(usize),
     width: usize,
-    by_token: bool,
+    (by_token, nodes): (bool, Nodes),
 ) -> Option<f64> {
     let len = chain.len;
-    let shifts = exponentiate_nodes::<S>(s, chain, width);
+    let shifts = match nodes {
+        Nodes::Scores => exponentiate_nodes::<S>(s, chain, width),
+        Nodes::Probabilities => scale_nodes::<S>(s, chain, width),
+    };
     let mut lowest = first_values::<S>(s, chain, width);
     let (n, size) = (chain.n_labels, chain.rows * width);
     // Taken apart once, so that the loop holds plain slices.
@@ -96,14 +108,14 @@ fn run<S: Simd, const N: usize, const R: usize>(
     } else {
         sum_pairs::<S, N, R>(s, chain, width);
     }
-    Some(shifts + sum_of_logs(&chain.sums[..len]))
+    // Sixteen factors of at least 1e-8 stay far from the smallest f64.
+    Some(shifts + sum_of_logs::<16>(&chain.sums[..len]))
 }
 
-/// Returns the sum of logarithms, by one logarithm for sixteen factors.
-fn sum_of_logs(factors: &[f32]) -> f64 {
-    // Sixteen factors of at least 1e-8 stay far from the smallest f64.
+/// Returns the sum of logarithms, by one logarithm for `N` factors.
+fn sum_of_logs<const N: usize>(factors: &[f32]) -> f64 {
     factors
-        .chunks(16)
+        .chunks(N)
         .map(|chunk| chunk.iter().fold(1.0, |product, &factor| product * f64::from(factor)).ln())
         .sum()
 }
@@ -129,6 +141,29 @@ fn exponentiate_nodes<S: Simd>(s: S, chain: &mut Chain, width: usize) -> f64 {
         }
     }
     shifts
+}
+
+/// Divides node values by the largest of their row; returns the sum of the logarithms of these.
+#[inline(always)]
+fn scale_nodes<S: Simd>(s: S, chain: &mut Chain, width: usize) -> f64 {
+    let mask = &chain.mask[..width];
+    let rows = chain.node[..chain.len * width].chunks_exact_mut(width);
+    for (row, scale) in rows.zip(&mut chain.sums) {
+        let mut largest = s.zero();
+        for at in (0..width).step_by(S::LANES) {
+            largest = s.max(largest, s.mul(s.load(&row[at..]), s.load(&mask[at..])));
+        }
+        let largest = s.largest(largest);
+        let inverse = s.splat(1.0 / largest);
+        for at in (0..width).step_by(S::LANES) {
+            let value = s.mul(s.load(&row[at..]), s.load(&mask[at..]));
+            let value = s.mul(value, inverse);
+            s.store(s.keep_from(value, value, LEAST_PROBABILITY), &mut row[at..]);
+        }
+        *scale = largest;
+    }
+    // Eight factors that are normal numbers in f32 have a product that is one in f64.
+    sum_of_logs::<8>(&chain.sums[..chain.len])
 }
 
 /// Sets the first forward and the last backward values; returns the total of the former.
