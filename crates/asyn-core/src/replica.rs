@@ -156,6 +156,12 @@ impl Replica {
         Some(copy.rows(part.local.start, part.hot as usize, part.stride))
     }
 
+    /// Returns the local copy of the hot rows of a tensor, as they lie one after another.
+    pub(crate) fn front(&self, table: usize, tensor: TensorId) -> Option<WeightsView<'_>> {
+        let part = self.parts.iter().find(|part| part.tensor == tensor && part.hot > 0)?;
+        Some(self.tables[table].copy.view(part.local.start, part.local.len()))
+    }
+
     /// Returns the local copy of a whole tensor.
     pub(crate) fn whole(&self, table: usize, tensor: TensorId) -> Option<WeightsView<'_>> {
         let part = self.whole_part(tensor)?;

@@ -227,7 +227,7 @@ fn gathering_picks_single_weights() {
         let fixture = Fixture::new(isa, 8, 50, 1);
         let indices = [49, 0, 7, 7, 23];
         let mut out = [0.0; 5];
-        fixture.weights.view(8, 50).gather(&indices, &mut out);
+        fixture.weights.view(8, 50).gather(None, &indices, &mut out);
         assert_eq!(out, indices.map(|i| fixture.original(50)[i as usize]));
     }
 }

@@ -62,8 +62,8 @@ fn contiguous_operations_take_values_of_their_length() {
     refused(|w| w.view(0, 48).scale_add(1.0, 1.0, &x));
     refused(|w| w.view(0, 48).add_scaled_cas(1.0, &x));
     refused(|w| w.view(0, 48).scale_add_cas(1.0, 1.0, &x));
-    refused(|w| w.view(0, 48).gather(&[48], &mut [0.0]));
-    refused(|w| w.view(0, 48).gather(&[1, 2], &mut [0.0]));
+    refused(|w| w.view(0, 48).gather(None, &[48], &mut [0.0]));
+    refused(|w| w.view(0, 48).gather(None, &[1, 2], &mut [0.0]));
     refused(|w| w.view(0, 48).gemv(&x[..8], &mut [0.0; 7]));
     refused(|w| w.view(0, 48).gemv_t(&x[..8], &mut [0.0; 7]));
     refused(|w| w.view(0, 48).merge(&w.view(48, 40), &mut [0.0; 48]));

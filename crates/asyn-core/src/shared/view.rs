@@ -102,46 +102,82 @@ impl<'a> WeightsView<'a> {
         unsafe { (self.kernels.write)(self.cells, values) }
     }
 
-    /// Copies the weights at `indices` to `out`.
+    /// Copies the weights at `indices` to `out`; the first ones are read from `front`, as many as it has.
     ///
     /// # Panics
     ///
     /// If an index is out of range, or the lengths of `indices` and `out` differ.
-    pub fn gather(&self, indices: &[u32], out: &mut [f32]) {
+    pub fn gather(&self, front: Option<&WeightsView<'_>>, indices: &[u32], out: &mut [f32]) {
         assert_eq!(indices.len(), out.len(), "one place for each index");
         if self.is_traced() {
             for (value, &index) in out.iter_mut().zip(indices) {
-                trace::point(&raw const self.cells[index as usize], trace::Kind::Load);
-                *value = self.get(index as usize);
+                let cell = self.traced(front, index, trace::Kind::Load);
+                *value = load(cell);
             }
             return;
         }
+        let Some(front) = front else {
+            for (value, &index) in out.iter_mut().zip(indices) {
+                *value = self.get(index as usize);
+            }
+            return;
+        };
         for (value, &index) in out.iter_mut().zip(indices) {
-            *value = self.get(index as usize);
+            *value = load(&self.or_front(front, index)[index as usize]);
         }
     }
 
     /// Adds `a` times each of `values` to the weight at the place beside it in `indices`, one after
-    /// another: a place that occurs twice gets both.
+    /// another: a place that occurs twice gets both. The first ones are written to `front`, as many as
+    /// it has.
     ///
     /// # Panics
     ///
     /// If an index is out of range, or the lengths of `indices` and `values` differ.
-    pub fn add_at(&self, indices: &[u32], a: f32, values: &[f32]) {
+    pub fn add_at(&self, front: Option<&WeightsView<'_>>, indices: &[u32], a: f32, values: &[f32]) {
         assert_eq!(indices.len(), values.len(), "one value for each index");
         if self.is_traced() {
             for (&index, value) in indices.iter().zip(values) {
-                let cell = &self.cells[index as usize];
-                trace::point(cell, trace::Kind::Load);
+                let cell = self.traced(front, index, trace::Kind::Load);
                 let sum = load(cell) + a * value;
-                trace::point(cell, trace::Kind::Store);
-                store(cell, sum);
+                store(self.traced(front, index, trace::Kind::Store), sum);
             }
             return;
         }
-        for (&index, value) in indices.iter().zip(values) {
-            let cell = &self.cells[index as usize];
-            store(cell, load(cell) + a * value);
+        let add = |cell: &AtomicU32, value: f32| store(cell, load(cell) + a * value);
+        let Some(front) = front else {
+            for (&index, &value) in indices.iter().zip(values) {
+                add(&self.cells[index as usize], value);
+            }
+            return;
+        };
+        for (&index, &value) in indices.iter().zip(values) {
+            add(&self.or_front(front, index)[index as usize], value);
+        }
+    }
+
+    /// Returns the cells of `front` if it has the one at `index`, otherwise those of this view.
+    #[inline(always)]
+    fn or_front<'v>(&'v self, front: &'v WeightsView<'_>, index: u32) -> &'v [AtomicU32] {
+        // A choice of two addresses, which the processor need not guess.
+        if (index as usize) < front.cells.len() { front.cells } else { self.cells }
+    }
+
+    /// Returns the cell at `index`, of `front` if it has it, after telling the watcher of the thread of
+    /// an access to it. A worker has `front` for itself, and nobody is told of that.
+    fn traced<'v>(
+        &'v self,
+        front: Option<&'v WeightsView<'_>>,
+        index: u32,
+        kind: trace::Kind,
+    ) -> &'v AtomicU32 {
+        match front.and_then(|front| front.cells.get(index as usize)) {
+            Some(own) => own,
+            None => {
+                let cell = &self.cells[index as usize];
+                trace::point(cell, kind);
+                cell
+            }
         }
     }
 

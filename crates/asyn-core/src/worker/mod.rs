@@ -231,8 +231,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Copies the single weights at `indices` of a row tensor to `out`, counted as the tensor is
-    /// stored. They lack [`Worker::scale`], and are read from shared memory even where rows have
-    /// replicas.
+    /// stored. They lack [`Worker::scale`].
     ///
     /// # Panics
     ///
@@ -242,8 +241,10 @@ impl<'a> Worker<'a> {
         match &self.private {
             Private::Snapshot(snapshot) => snapshot.gather(tensor, indices, out),
             Private::None | Private::Replica(_) => {
+                let front = self.front(0, tensor);
                 let tensor = self.layout.tensor(tensor);
-                self.tables[0].view(tensor.start, tensor.stored_len()).gather(indices, out);
+                let view = self.tables[0].view(tensor.start, tensor.stored_len());
+                view.gather(front.as_ref(), indices, out);
             }
         }
     }
@@ -496,6 +497,14 @@ impl<'a> Worker<'a> {
     fn hot_rows(&self, table: usize, tensor: TensorId) -> Option<RowsView<'_>> {
         match &self.private {
             Private::Replica(replica) => replica.rows(table, tensor),
+            Private::None | Private::Snapshot(_) => None,
+        }
+    }
+
+    /// As [`hot_rows`](Self::hot_rows), one after another.
+    fn front(&self, table: usize, tensor: TensorId) -> Option<WeightsView<'_>> {
+        match &self.private {
+            Private::Replica(replica) => replica.front(table, tensor),
             Private::None | Private::Snapshot(_) => None,
         }
     }

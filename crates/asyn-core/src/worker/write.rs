@@ -111,7 +111,8 @@ impl<'a> Worker<'a> {
         }
         let tensor = self.layout.tensor(cells.tensor);
         let view = self.tables[table].view(tensor.start, tensor.stored_len());
-        view.add_at(&cells.indices, a, &cells.values);
+        let front = self.front(table, cells.tensor);
+        view.add_at(front.as_ref(), &cells.indices, a, &cells.values);
     }
 
     /// Adds `value` to the weight at `index` of a tensor, counted as the tensor is stored.
@@ -121,6 +122,9 @@ impl<'a> Worker<'a> {
         let view = self.tables[table].view(tensor.start, tensor.stored_len());
         let index = index as usize;
         assert!(index < view.len(), "weight {index} of a tensor of {}", view.len());
+        if let Some(front) = self.front(table, id).filter(|front| index < front.len()) {
+            return front.set(index, front.get(index) + value);
+        }
         // Kernels work on runs of weights that start at an allowed position.
         let start = index / 8 * 8;
         let at = index - start;
