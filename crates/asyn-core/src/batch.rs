@@ -70,6 +70,11 @@ impl<'a, E> Batch<'a, E> {
         self.ids.iter().map(|&id| &self.examples[id as usize])
     }
 
+    /// Returns each example as a batch of its own, with its id.
+    pub(crate) fn singly(&self) -> impl Iterator<Item = (u32, Self)> + '_ {
+        self.ids.chunks(1).map(|id| (id[0], Self { ids: id, upcoming: &[], ..*self }))
+    }
+
     /// Returns the random stream of example `id` in this pass, for the model's own use.
     #[must_use]
     pub fn random(&self, id: u32) -> SplitMix64 {

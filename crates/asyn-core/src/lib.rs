@@ -99,6 +99,7 @@ mod instruments;
 mod layout;
 mod model;
 mod observer;
+mod remembered;
 mod replica;
 mod schedule;
 mod seed;
@@ -126,6 +127,7 @@ pub use instruments::{
 pub use layout::{Layout, Shape, Tensor, TensorId};
 pub use model::{Decode, Model};
 pub use observer::{Checkpoint, Event, Observer, PassReport, Quiet};
+pub use remembered::Remembered;
 pub use replica::{Merge, Replicas};
 pub use schedule::Schedule;
 pub use seed::{Purpose, SplitMix64};
@@ -137,9 +139,9 @@ pub use touched::Touched;
 pub use trainer::{BatchTrainer, Outcome, Trainer, TrainerBuilder};
 pub use update::{
     Adam, AdamForm, AdamState, AdaptiveRevision, AdaptiveRevisionState, Adf, AdfCounting,
-    AdfCountingState, AdfState, Averaging, BatchEm, BatchEmState, Frequencies, Groups, L2Form,
-    Moments, Multinomials, Sgd, SgdState, Step, StepwiseEm, StepwiseEmState, Training, Update,
-    Window,
+    AdfCountingState, AdfState, Averaging, BatchEm, BatchEmState, Frequencies, Groups,
+    IncrementalEm, IncrementalEmState, L2Form, Moments, Multinomials, Sgd, SgdState, Step,
+    StepwiseEm, StepwiseEmState, Training, Update, Window,
 };
 pub use worker::{Read, Worker, Write};
 

@@ -396,8 +396,12 @@ impl<'a, M: Model, U: Update> Stepper<'a, M, U> {
             }
             None => false,
         };
-        self.tally.loss +=
-            self.segment.model.gradient(&self.worker, &batch, self.workspace, self.gradient);
+        let (model, update) = (self.segment.model, self.segment.update);
+        let (worker, workspace) = (&self.worker, &mut *self.workspace);
+        self.tally.loss += match update.remembered(self.segment.state) {
+            Some(it) => it.changes(model, worker, &batch, workspace, self.gradient),
+            None => model.gradient(worker, &batch, workspace, self.gradient),
+        };
         if !self.worker.reads_snapshot() {
             self.end_read();
         }

@@ -2,8 +2,8 @@
 //! strategies.
 
 use asyn_core::{
-    AsynGrad, Batch, BatchEm, Decode, Gradient, Model, Real, Serial, SharedWeights, SplitMix64,
-    StepwiseEm, Strategy, Trainer, Update, Worker,
+    AsynGrad, Batch, BatchEm, Decode, Gradient, IncrementalEm, Model, Real, Serial, SharedWeights,
+    SplitMix64, StepwiseEm, Strategy, Trainer, Update, Worker,
 };
 use asyn_models::Hmm;
 use asyn_sync::{Locked, Minibatch};
@@ -146,11 +146,14 @@ fn one_worker_of_any_strategy_is_serial() {
 #[test]
 fn classes_are_found_by_every_rule_and_strategy() {
     let batch = BatchEm { multinomials: rule().multinomials };
+    let incremental = IncrementalEm { multinomials: rule().multinomials };
     let runs = [
         train(Serial, rule(), 1, 20),
         train(AsynGrad, rule(), 2, 20),
         train(Locked, rule(), 2, 20),
         train(Serial, batch, 1, 200),
+        train(Serial, incremental.clone(), 1, 200),
+        train(AsynGrad, incremental, 2, 200),
     ];
     for (hmm, weights, loss) in &runs {
         assert!((loss - runs[0].2).abs() < 0.02 * loss, "{loss} {}", runs[0].2);

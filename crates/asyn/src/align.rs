@@ -143,6 +143,7 @@ fn run_of(
         passes,
         seed: args.seed,
         accumulate: args.accumulate.map_or(by_size, NonZeroU32::get),
+        replica_rows: None,
         talk,
     }
 }

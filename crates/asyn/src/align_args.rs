@@ -180,6 +180,8 @@ pub(crate) enum EmChoice {
     Stepwise,
     /// All counts are replaced after each pass.
     Batch,
+    /// The counts of the examples of a step are replaced; keeps those of every example.
+    Incremental,
 }
 
 /// How two directions become one alignment.

@@ -125,5 +125,7 @@ pub(crate) const MOST_WORDS: NonZeroUsize = NonZeroUsize::new(200).unwrap();
 pub(crate) const STATES: NonZeroUsize = NonZeroUsize::new(45).unwrap();
 /// The passes of EM over words.
 pub(crate) const HMM_PASSES: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// The words whose counts each worker of AsynGrad keeps for itself when there are several workers.
+pub(crate) const HMM_REPLICA_ROWS: u32 = 512;
 /// The sentences of a step of EM over words (Gimpel, Das and Smith 2010).
 pub(crate) const HMM_ACCUMULATE: NonZeroU32 = NonZeroU32::new(4).unwrap();

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
 use asyn::core::{
-    AsynGrad, BatchEm, Event, Multinomials, Observer, Outcome, Serial, StepwiseEm, Strategy,
-    Trainer, Update,
+    AsynGrad, BatchEm, Event, IncrementalEm, Multinomials, Observer, Outcome, Replicas, Serial,
+    StepwiseEm, Strategy, Trainer, Update,
 };
 use asyn::sync::{Locked, Minibatch, RoundRobin};
 
@@ -48,6 +48,8 @@ pub(crate) struct EmRun {
     pub(crate) seed: u64,
     /// The examples of a step.
     pub(crate) accumulate: u32,
+    /// The rows that each worker of AsynGrad keeps for itself when there are several workers.
+    pub(crate) replica_rows: Option<u32>,
     pub(crate) talk: Talk,
 }
 
@@ -61,6 +63,7 @@ impl EmRun {
                 self.with_update(trainee, StepwiseEm { power, first_step, multinomials })
             }
             EmChoice::Batch => self.with_update(trainee, BatchEm { multinomials }),
+            EmChoice::Incremental => self.with_update(trainee, IncrementalEm { multinomials }),
         }
     }
 
@@ -89,10 +92,15 @@ impl EmRun {
     ) -> Result<bool, Failure> {
         // Whole steps, so that only the last one of a pass is shorter.
         let steps = (defaults::SEGMENT / self.accumulate as usize).max(1);
+        let n_threads = self.threads.unwrap_or(all_cores()).get();
+        let races = matches!(self.strategy, StrategyChoice::Asyngrad) && n_threads > 1;
+        let merge_every = defaults::MERGE_EVERY;
+        let replicas = self.replica_rows.filter(|_| races);
         let trainer = Trainer::builder()
             .strategy(strategy)
             .update(update)
-            .threads(self.threads.unwrap_or(all_cores()).get())
+            .threads(n_threads)
+            .replicas(replicas.map(|rows| Replicas { rows, merge_every }))
             .passes(self.passes)
             .seed(self.seed)
             .accumulate(self.accumulate)

@@ -90,6 +90,7 @@ pub(crate) fn train(args: &HmmArgs, talk: Talk) -> Result<(), Failure> {
         passes: args.passes.get(),
         seed: args.seed,
         accumulate: args.accumulate.get(),
+        replica_rows: Some(defaults::HMM_REPLICA_ROWS),
         talk,
     };
     let is_stopped = run.train(&mut Task { tagger: &mut tagger, sentences: &sentences })?;

@@ -102,7 +102,8 @@ impl<'a> WeightsView<'a> {
         unsafe { (self.kernels.write)(self.cells, values) }
     }
 
-    /// Copies the weights at `indices` to `out`; the first ones are read from `front`, as many as it has.
+    /// Copies the weights at `indices` to `out`; the first ones are read from `front`, as many as it
+    /// has.
     ///
     /// # Panics
     ///
@@ -128,8 +129,8 @@ impl<'a> WeightsView<'a> {
     }
 
     /// Adds `a` times each of `values` to the weight at the place beside it in `indices`, one after
-    /// another: a place that occurs twice gets both. The first ones are written to `front`, as many as
-    /// it has.
+    /// another: a place that occurs twice gets both. The first ones are changed in `front`, as many
+    /// as it has.
     ///
     /// # Panics
     ///

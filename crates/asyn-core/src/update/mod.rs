@@ -9,6 +9,7 @@
 //! | [`AdfCounting`] | the same, counted in each window | step size and count of each block |
 //! | [`StepwiseEm`] | none: a moving average of expected counts | factors by step |
 //! | [`BatchEm`] | none: expected counts of all examples | the counts of the pass |
+//! | [`IncrementalEm`] | none: expected counts of an example are replaced | those of each example |
 //! | [`AdaptiveRevision`] | by the gradients so far and their age | three tables |
 //!
 //! No rule writes a shared scalar in a step. What depends on time is tabulated
@@ -28,7 +29,10 @@ pub use adam::{Adam, AdamForm, AdamState, Moments};
 pub use adaptive_revision::{AdaptiveRevision, AdaptiveRevisionState};
 pub use adf::{Adf, AdfState};
 pub use adf_counting::{AdfCounting, AdfCountingState};
-pub use em::{BatchEm, BatchEmState, Groups, Multinomials, StepwiseEm, StepwiseEmState};
+pub use em::{
+    BatchEm, BatchEmState, Groups, IncrementalEm, IncrementalEmState, Multinomials, StepwiseEm,
+    StepwiseEmState,
+};
 pub use frequencies::Frequencies;
 pub use l2::L2Form;
 pub use sgd::{Averaging, Sgd, SgdState};
@@ -37,6 +41,7 @@ use crate::Real;
 use crate::error::{Error, Result};
 use crate::gradient::Gradient;
 use crate::layout::Layout;
+use crate::remembered::Remembered;
 use crate::replica::Merge;
 use crate::shared::SharedWeights;
 use crate::touched::Touched;
@@ -160,6 +165,14 @@ pub trait Update: Sync {
     /// Returns the table, if any, of which a worker keeps the blocks that a step touches as they were
     /// when it read: [`Update::apply`] then sees what others wrote since.
     fn kept_table(&self) -> Option<usize> {
+        None
+    }
+
+    /// Returns where the rule keeps the gradient of each example, if it does. A step is then given by
+    /// how much the gradients of its examples have changed since they were last drawn.
+    ///
+    /// Such a rule needs a model whose gradient of an example always adds to the same weights.
+    fn remembered<'s>(&self, _state: &'s Self::State) -> Option<&'s Remembered> {
         None
     }
 

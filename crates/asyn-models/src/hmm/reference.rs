@@ -2,8 +2,8 @@
 
 use asyn_core::Real;
 
-/// Replaces rows of probabilities of words by posteriors, fills those of transitions, summed over tokens, and
-/// returns the logarithm of the probability.
+/// Replaces rows of probabilities of words by posteriors, adds those of transitions, summed over
+/// tokens, to `pairs`, and returns the logarithm of the probability.
 ///
 /// `nodes` are rows of `width` floats, `transitions` and `pairs` `K × K`.
 #[allow(clippy::cast_possible_truncation, reason = "posteriors are f32")]

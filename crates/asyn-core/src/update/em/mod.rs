@@ -4,6 +4,7 @@
 //! | ---------- | --------------------------------------------------------------- |
 //! | `stepwise` | [`StepwiseEm`]: a moving average, after each step                |
 //! | `batch`    | [`BatchEm`]: all counts are replaced after each pass             |
+//! | `incremental` | [`IncrementalEm`]: those of its examples are replaced in each step |
 //!
 //! A model reads a probability as a count by the total of its multinomial. Totals that a model
 //! would have to sum up in each step are weights too: the model adds to them what it adds to the
@@ -15,9 +16,11 @@
 //! than their total has.
 
 mod batch;
+mod incremental;
 mod stepwise;
 
 pub use batch::{BatchEm, BatchEmState};
+pub use incremental::{IncrementalEm, IncrementalEmState};
 pub use stepwise::{StepwiseEm, StepwiseEmState};
 
 use std::sync::Arc;
@@ -60,7 +63,6 @@ impl Multinomials {
         let sums: Vec<f64> = match &self.groups {
             Groups::Ranges(ends) => {
                 let range = |ends: &[u32]| &stored[ends[0] as usize..ends[1] as usize];
-                let sum = |counts: &[Real]| counts.iter().map(|&count| f64::from(count)).sum();
                 ends.windows(2).map(|ends| sum(range(ends))).collect()
             }
             Groups::Columns => {
@@ -83,6 +85,19 @@ impl Multinomials {
         }
         (sums.iter().sum(), lost)
     }
+}
+
+/// Returns the sum of counts.
+fn sum(counts: &[Real]) -> f64 {
+    // Eight running sums, so that the additions do not wait for each other.
+    let (chunks, rest) = counts.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for chunk in chunks {
+        for (sum, &count) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(count);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&count| f64::from(count)).sum::<f64>()
 }
 
 /// Sums up all totals anew; returns the share by which they differed from what they were.

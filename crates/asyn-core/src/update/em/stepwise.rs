@@ -152,8 +152,9 @@ impl Update for StepwiseEm {
             state.growth /= divisor;
         }
         let factor = (1.0 / divisor) as Real;
-        for count in weights.as_mut_slice().iter_mut().filter(|count| **count > 0.0) {
-            *count = (*count * factor).max(LEAST_COUNT);
+        for count in weights.as_mut_slice() {
+            let scaled = *count * factor;
+            *count = if *count > 0.0 { scaled.max(LEAST_COUNT) } else { scaled };
         }
         sum_up(&self.multinomials, &state.layout, weights);
         state.first_ticket = window.first_ticket;
