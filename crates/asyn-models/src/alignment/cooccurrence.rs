@@ -135,6 +135,25 @@ impl Cooccurrences {
         Ok(Self { starts: starts.into(), targets, n_targets })
     }
 
+    /// Returns counts to start from: how often the words of each stand opposite each other in `pairs`,
+    /// where a target word counts once for all its source words together.
+    ///
+    /// These are the expected counts of Model 1 where all words are translations of each other alike.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the pairs are not of this pattern.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "sentences are short")]
+    pub fn even_counts(&self, pairs: &[AlignmentPair]) -> Vec<f32> {
+        let mut counts = vec![0.0; self.targets.len()];
+        for pair in pairs {
+            let share = 1.0 / pair.rows.len() as f32;
+            pair.cells.iter().for_each(|&cell| counts[cell as usize] += share);
+        }
+        counts
+    }
+
     /// Returns where the counts of each row begin, and the last ones end.
     #[must_use]
     pub fn starts(&self) -> &Arc<[u32]> {
@@ -229,6 +248,10 @@ mod tests {
             let some = |words: &[u32]| words.iter().map(|&word| Some(word)).collect::<Vec<_>>();
             assert_eq!(table.pair(&some(source), &some(target)), *pair);
         }
+        let third = 1.0 / 3.0;
+        let expected = [third, third, third + 1.0, third, 2.0 * third, third, third, third];
+        let even = table.even_counts(&pairs);
+        assert!(even.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{even:?}");
         let strange = table.pair(&[Some(1), None], &[Some(1), None]);
         assert_eq!(strange.rows[..], [0, 2, 3]);
         assert_eq!(strange.cells[..], [1, 8, 8, 8, 8, 8]);
