@@ -87,7 +87,8 @@ mod trees;
 mod word_vectors;
 
 pub use alignment::{
-    AlignmentScore, Bitext, GoldLinks, Link, Links, Side, Symmetry, Words, read_gold, read_links,
+    AlignmentScore, Bitext, BitextParts, GoldLinks, Link, Links, Side, Symmetry, Words, read_gold,
+    read_links,
 };
 pub use bootstrap::{Bootstrap, Comparison, Interval};
 pub use clusters::Clusters;

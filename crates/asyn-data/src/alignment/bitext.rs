@@ -78,6 +78,15 @@ impl Words {
         Some(self.0.find(word)).filter(|&id| id != NONE)
     }
 
+    /// Returns the number of a word, which is added where it is new.
+    ///
+    /// # Panics
+    ///
+    /// If all words together pass 4 GiB.
+    pub fn learn(&mut self, word: &str) -> u32 {
+        self.0.intern(word)
+    }
+
     /// Returns the words as a text, one a line, as model files hold them.
     pub fn to_lines(&self) -> Vec<u8> {
         self.iter().flat_map(|word| word.bytes().chain([b'\n'])).collect()
