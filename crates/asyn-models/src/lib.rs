@@ -4,6 +4,7 @@
 //! | ---------- | ------------------------------------------------------ |
 //! | [`Crf`]    | linear-chain conditional random field with rich edges  |
 //! | [`Aligner`] | word alignment by expectation maximisation           |
+//! | [`AgreeingAligners`] | the same in both directions, trained to agree |
 //! | [`Hmm`]    | hidden Markov model over words, trained without labels  |
 //! | [`BiLstm`] | bidirectional LSTM over vectors of words and characters |
 //!
@@ -27,7 +28,10 @@ mod error;
 mod hmm;
 mod kernel;
 
-pub use alignment::{Aligner, AlignmentPair, AlignmentWorkspace, Cooccurrences, Distortion};
+pub use alignment::{
+    AgreeingAligners, AgreementWorkspace, Aligner, AlignmentPair, AlignmentWorkspace,
+    Cooccurrences, Distortion,
+};
 pub use bilstm::{BiLstm, BiLstmSpec, BiLstmWorkspace, Characters, Column, Initial, OutputLayer};
 pub use crf::{
     BestFirst, Constraints, Contribution, Crf, CrfShape, CrfWorkspace, Lattice, Marginals, Pieces,

@@ -8,7 +8,7 @@ use asyn_core::{
     AsynGrad, Batch, BatchEm, Gradient, Model, Real, Serial, SharedWeights, SplitMix64, StepwiseEm,
     Strategy, Trainer, Update, Worker,
 };
-use asyn_models::{Aligner, AlignmentPair, Cooccurrences, Distortion};
+use asyn_models::{AgreeingAligners, Aligner, AlignmentPair, Cooccurrences, Distortion};
 use asyn_sync::{Locked, Minibatch, RoundRobin};
 
 /// Sentences of a made-up language with their translations, word `e` by word `e` or `e + 1`, in
@@ -143,7 +143,8 @@ fn path(from: &[usize], n_source: usize, jumps: &[Real], empty: f64) -> f64 {
             p *= empty;
         } else {
             let all: f64 = (1..=n_source).map(|to| count(last, to)).sum();
-            p *= (1.0 - empty) * count(last, at) / all;
+            // A tenth of all jumps is to any word.
+            p *= (1.0 - empty) * (0.9 * count(last, at) / all + 0.1 / n_source as f64);
             last = at;
         }
     }
@@ -186,6 +187,131 @@ fn the_hidden_markov_model_sums_over_all_paths() {
         let n_linked: f64 = posteriors[target.len()..].iter().map(|&p| f64::from(p)).sum();
         assert!((n_jumps - n_linked).abs() < 1e-4, "{n_jumps} {n_linked}");
     }
+}
+
+#[test]
+fn a_prior_is_worth_as_much_however_counts_are_scaled() {
+    let (aligner, _) = model(&sentences(40));
+    let aligner = aligner.with_prior(0.5, 40);
+    let mut random = SplitMix64::new(3);
+    let counts: Vec<Real> =
+        aligner.table().targets().iter().map(|_| 0.1 + random.unit() as Real).collect();
+    let mut weights = aligner.import(&counts);
+    let (source, target) = &sentences(40)[0];
+    let some = |words: &[u32]| words.iter().map(|&word| Some(word)).collect::<Vec<_>>();
+    let pair = aligner.table().pair(&some(source), &some(target));
+    let starts = aligner.table().starts();
+    let t = |row: usize, target: u32| {
+        let row_counts = &counts[starts[row] as usize..starts[row + 1] as usize];
+        let total: f64 = row_counts.iter().map(|&count| f64::from(count)).sum();
+        let count = probability(&aligner, &counts, row, target) * total;
+        (count + 0.5) / (total + 0.5 * 61.0)
+    };
+    let rows: Vec<usize> =
+        std::iter::once(0).chain(source.iter().map(|&e| e as usize + 1)).collect();
+    let mut posteriors = Vec::new();
+    for _ in 0..2 {
+        aligner.posteriors(&weights, &pair, &mut posteriors);
+        for (column, &word) in target.iter().enumerate() {
+            let all: f64 = rows.iter().map(|&row| t(row, word)).sum();
+            for (place, &row) in rows.iter().enumerate() {
+                let found = f64::from(posteriors[place * target.len() + column]);
+                assert!((found - t(row, word) / all).abs() < 1e-5, "{found}");
+            }
+        }
+        // What stepwise EM does to all weights.
+        weights.as_mut_slice().iter_mut().for_each(|weight| *weight *= 1024.0);
+    }
+}
+
+#[test]
+fn a_prior_keeps_its_weight_while_stepwise_em_trains() {
+    let (aligner, pairs) = model(&sentences(600));
+    let aligner = aligner.with_prior(0.1, 600);
+    let mut weights = aligner.initial_weights(1);
+    let run = |weights: &mut SharedWeights, update| {
+        let trainer = Trainer::builder().update(update).passes(60).accumulate(20).build().unwrap();
+        trainer.fit(&aligner, &pairs, weights, &mut ()).unwrap();
+    };
+    run(&mut weights, stepwise(&aligner));
+    let number = weights.to_vec()[aligner.layout().len() - 16];
+    assert!((number - 600.0).abs() < 1.0, "{number}");
+    let stepwise = aligner.export(&weights);
+    let mut weights = aligner.initial_weights(1);
+    let update = BatchEm { multinomials: aligner.multinomials() };
+    let trainer = Trainer::builder().update(update).passes(100).build().unwrap();
+    trainer.fit(&aligner, &pairs, &mut weights, &mut ()).unwrap();
+    let batch = aligner.export(&weights);
+    let apart: f64 = stepwise.iter().zip(&batch).map(|(a, b)| f64::from((a - b).abs())).sum();
+    let all: f64 = batch.iter().map(|&count| f64::from(count)).sum();
+    assert!(apart < 0.1 * all, "{apart} of {all}");
+}
+
+/// The translations of each word in every sentence that has it, in both directions.
+fn both_directions() -> (AgreeingAligners, SharedWeights, Vec<[AlignmentPair; 2]>) {
+    let texts = sentences(300);
+    let forward = |at: usize| (&texts[at].0[..], &texts[at].1[..]);
+    let backward = |at: usize| (&texts[at].1[..], &texts[at].0[..]);
+    let (table, pairs) = Cooccurrences::build((30, 61), texts.len(), forward).unwrap();
+    let (back, back_pairs) = Cooccurrences::build((61, 30), texts.len(), backward).unwrap();
+    let [one, other] = [table, back].map(|table| {
+        let aligner = Aligner::new(table, Distortion::Hmm { empty: 0.2 }).with_prior(0.01, 300);
+        let weights = aligner.initial_weights(1);
+        (aligner, weights)
+    });
+    let (both, weights) = AgreeingAligners::join(one, other);
+    let pairs = pairs.into_iter().zip(back_pairs).map(|(pair, back)| [pair, back]).collect();
+    (both, weights, pairs)
+}
+
+#[test]
+fn directions_that_agree_expect_the_same_links() {
+    let (both, weights, pairs) = both_directions();
+    let mut gradient = Gradient::new(0.0);
+    let worker = Worker::reader(both.layout(), &weights);
+    let batch = Batch::new(0, 1, &[3], &pairs);
+    both.gradient(&worker, &batch, &mut both.workspace(), &mut gradient);
+    let (n_source, n_target) = (pairs[3][0].n_source(), pairs[3][0].n_target());
+    let counts: Vec<&[Real]> = gradient.cells().iter().map(|cells| &cells.values[..]).collect();
+    // Totals and counts forward, totals and counts backward.
+    let (forward, backward) = (counts[1], counts[3]);
+    for row in 0..n_source {
+        for column in 0..n_target {
+            let link = forward[(row + 1) * n_target + column];
+            assert_eq!(link, backward[(column + 1) * n_source + row]);
+        }
+    }
+    for (counts, n) in [(forward, n_target), (backward, n_source)] {
+        for word in 0..n {
+            let all: Real = counts.iter().skip(word).step_by(n).sum();
+            assert!((all - 1.0).abs() < 1e-5, "{all}");
+        }
+    }
+}
+
+#[test]
+fn directions_that_agree_train_alike_with_one_worker_of_any_strategy() {
+    let train =
+        |strategy: &dyn Fn(&AgreeingAligners, &[[AlignmentPair; 2]], &mut SharedWeights)| {
+            let (both, mut weights, pairs) = both_directions();
+            strategy(&both, &pairs, &mut weights);
+            let [one, other] = both.split(&weights);
+            [one.0.export(&one.1), other.0.export(&other.1)]
+        };
+    fn with<S: Strategy>(
+        strategy: S,
+        (both, pairs): (&AgreeingAligners, &[[AlignmentPair; 2]]),
+        weights: &mut SharedWeights,
+    ) {
+        let update = StepwiseEm { multinomials: both.multinomials(), ..StepwiseEm::default() };
+        let builder = Trainer::builder().strategy(strategy).update(update).threads(1);
+        let trainer = builder.passes(3).accumulate(5).build().unwrap();
+        trainer.fit(both, pairs, weights, &mut ()).unwrap();
+    }
+    let serial = train(&|both, pairs, weights| with(Serial, (both, pairs), weights));
+    assert_eq!(train(&|both, pairs, weights| with(AsynGrad, (both, pairs), weights)), serial);
+    assert_eq!(train(&|both, pairs, weights| with(Locked, (both, pairs), weights)), serial);
+    assert!(serial.iter().flatten().all(|count| count.is_finite()));
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Cooccurrences {
             .collect();
         let (starts_of_places, places) = places_of_words(n_source, &pairs);
         let (mut starts, mut targets) = (vec![0], Vec::new());
-        let limit = |n: usize| u32::try_from(n).map_err(|_| Error::Counts { actual: n });
+        let limit = Self::limit;
         targets.extend(0..limit(n_target)?);
         starts.push(limit(targets.len())?);
         let mut seen_in = vec![u32::MAX; n_target];
@@ -152,6 +152,11 @@ impl Cooccurrences {
             pair.cells.iter().for_each(|&cell| counts[cell as usize] += share);
         }
         counts
+    }
+
+    /// Returns a number of counts as places have it.
+    pub(super) fn limit(n: usize) -> Result<u32> {
+        u32::try_from(n).map_err(|_| Error::Counts { actual: n })
     }
 
     /// Returns where the counts of each row begin, and the last ones end.

@@ -5,7 +5,7 @@
 //! | `values` | `(l + 1) × J` | `t(f_j | e_i)`, row after row, and then the posteriors |
 //! | `m`      | `(J + 1) × K` | scaled forward scores, `K = l + 1`                   |
 //! | `u`      | `J × K`       | what comes to each position before its word is seen  |
-//! | `a`      | `K × K`       | transitions, `(1 − p₀) c(k − k′) / Σ c`, none to 0   |
+//! | `a`      | `K × K`       | transitions, `(1 − p₀) ((1 − u) c(k − k′) / Σ c + u / l)`, none to 0 |
 //!
 //! # Hidden Markov model
 //!
@@ -25,6 +25,10 @@ const LEAST: Real = Real::MIN_POSITIVE;
 
 /// The longest jump that has a count of its own, in either direction.
 const MOST_JUMP: usize = 60;
+
+/// The share of jumps to any word alike, whatever the counts (Och and Ney, "A Systematic Comparison of
+/// Various Statistical Alignment Models", Computational Linguistics 29, 2003, section 2.1.4).
+pub(super) const UNIFORM_JUMPS: Real = 0.1;
 
 /// The number of counts of jumps.
 pub(super) const N_JUMPS: usize = 2 * MOST_JUMP + 1;
@@ -137,14 +141,17 @@ impl Chain {
         let width = values.len() / n_target;
         self.a.clear();
         self.a.resize(width * width, 0.0);
+        #[allow(clippy::cast_precision_loss, reason = "sentences are short")]
+        let alike = (1.0 - empty) * UNIFORM_JUMPS / (width - 1) as Real;
         for (from, row) in self.a.chunks_exact_mut(width).enumerate() {
             let mut sum = 0.0;
             for (to, a) in row.iter_mut().enumerate().skip(1) {
                 *a = jump_counts[jump(from, to)];
                 sum += *a;
             }
-            let factor = if sum > 0.0 { (1.0 - empty) / sum } else { 0.0 };
-            row.iter_mut().for_each(|a| *a *= factor);
+            let by_count =
+                if sum > 0.0 { (1.0 - empty) * (1.0 - UNIFORM_JUMPS) / sum } else { 0.0 };
+            row.iter_mut().skip(1).for_each(|a| *a = *a * by_count + alike);
         }
         self.b.resize(values.len(), 0.0);
         for (source, row) in values.chunks_exact(n_target).enumerate() {

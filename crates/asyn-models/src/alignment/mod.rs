@@ -23,10 +23,28 @@
 //! | `counts` | one for each pair of words that stand opposite each other | `c(e, f)`      |
 //! | `totals` | one for each source word | `Σ_f c(e, f)`, so that `t(f | e)` is the quotient |
 //! | `jumps`  | one for each distance | `c(d)`, of which the HMM alone makes use           |
+//! | `pairs`  | 1                     | the number of pairs that the counts are those of    |
+//!
+//! # Prior
+//!
+//! Counts of words that occur once or twice say little, and without a prior such words take links of
+//! many others: they explain a rare sentence better than frequent words do. With a symmetric
+//! Dirichlet prior, of which each of the `V` target words is worth `a` counts, the expected
+//! translation probability is (Moore, "Improving IBM Word-Alignment Model 1", ACL 2004, section 4)
+//!
+//! ```text
+//! t(f | e) = (c(e, f) + a) / (c(e) + a V)
+//! ```
+//!
+//! Update rules may store all counts times a factor that only they know, so the number of pairs is a
+//! count too: `a` is meant for counts of a given number of pairs, and is scaled by `pairs` over it.
 
+mod agreement;
 mod cooccurrence;
 mod expect;
+mod extend;
 
+pub use agreement::{AgreeingAligners, AgreementWorkspace};
 pub use cooccurrence::{AlignmentPair, Cooccurrences};
 
 use crate::error::{Error, Result};
@@ -83,10 +101,20 @@ pub enum Distortion {
 pub struct Aligner {
     table: Cooccurrences,
     distortion: Distortion,
+    prior: Real,
+    /// The number of pairs that `prior` is meant for, and that weights start as the counts of.
+    n_pairs: Real,
     layout: Layout,
+    tensors: Tensors,
+}
+
+/// Where the counts of a direction lie.
+#[derive(Debug, Clone, Copy)]
+struct Tensors {
     counts: TensorId,
     totals: TensorId,
     jumps: TensorId,
+    pairs: TensorId,
 }
 
 /// The scratch memory of one worker.
@@ -100,8 +128,18 @@ pub struct AlignmentWorkspace {
     sums: Vec<Real>,
     chain: Chain,
     jump_counts: Vec<Real>,
+    n_pairs: Vec<Real>,
     /// Blocks of counts that are read.
     blocks: Vec<u32>,
+}
+
+impl AlignmentWorkspace {
+    /// Fills the sum of the posteriors of each row.
+    fn sum_rows(&mut self, n_target: usize) {
+        for (row, total) in self.values.chunks_exact(n_target.max(1)).zip(&mut self.totals) {
+            *total = row.iter().sum();
+        }
+    }
 }
 
 impl Aligner {
@@ -109,12 +147,27 @@ impl Aligner {
     #[must_use]
     pub fn new(table: Cooccurrences, distortion: Distortion) -> Self {
         let mut layout = Layout::default();
-        // One place more is for what was never seen.
-        let blocks = |n: usize| (n + 1).div_ceil(ROW);
-        let totals = layout.rows("totals", blocks(table.n_rows()), ROW);
-        let counts = layout.rows("counts", blocks(table.targets().len()), ROW);
-        let jumps = layout.dense("jumps", 1, N_JUMPS);
-        Self { table, distortion, layout, counts, totals, jumps }
+        let tensors = Tensors::place(&table, &mut layout, "");
+        Self { table, distortion, prior: 0.0, n_pairs: 1.0, layout, tensors }
+    }
+
+    /// Returns the same aligner with a prior that is worth `prior` counts, at least 0, of each target
+    /// word, where counts are those of `n_pairs` pairs, above 0.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a number is out of its range.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "counts are f32 too")]
+    pub fn with_prior(self, prior: Real, n_pairs: u64) -> Self {
+        assert!(prior >= 0.0 && prior.is_finite() && n_pairs > 0, "a prior in its range");
+        Self { prior, n_pairs: n_pairs as Real, ..self }
+    }
+
+    /// Returns the counts that the prior is worth, of each target word.
+    #[must_use]
+    pub fn prior(&self) -> Real {
+        self.prior
     }
 
     /// Returns the same aligner with another distortion. Weights of one are weights of the other.
@@ -139,14 +192,16 @@ impl Aligner {
     #[must_use]
     pub fn multinomials(&self) -> Vec<Multinomials> {
         let groups = Groups::Ranges(self.table.starts().clone());
-        vec![Multinomials { counts: self.counts, totals: self.totals, groups }]
+        vec![Multinomials { counts: self.tensors.counts, totals: self.tensors.totals, groups }]
     }
 
     /// Returns the counts as they are saved: one for each of [`Cooccurrences::targets`].
     #[must_use]
     pub fn export(&self, weights: &SharedWeights) -> Vec<Real> {
         let mut counts = vec![0.0; self.table.targets().len()];
-        weights.view(self.layout.tensor(self.counts).start, counts.len()).read_into(&mut counts);
+        weights
+            .view(self.layout.tensor(self.tensors.counts).start, counts.len())
+            .read_into(&mut counts);
         counts
     }
 
@@ -154,7 +209,7 @@ impl Aligner {
     #[must_use]
     pub fn export_jumps(&self, weights: &SharedWeights) -> Vec<Real> {
         let mut jumps = vec![0.0; N_JUMPS];
-        weights.view(self.layout.tensor(self.jumps).start, N_JUMPS).read_into(&mut jumps);
+        weights.view(self.layout.tensor(self.tensors.jumps).start, N_JUMPS).read_into(&mut jumps);
         jumps
     }
 
@@ -164,7 +219,7 @@ impl Aligner {
     ///
     /// [`Error::Counts`] if there are not as many.
     pub fn import_jumps(&self, weights: &mut SharedWeights, jumps: &[Real]) -> Result<()> {
-        let start = self.layout.tensor(self.jumps).start;
+        let start = self.layout.tensor(self.tensors.jumps).start;
         if jumps.len() != N_JUMPS {
             return Err(Error::Counts { actual: jumps.len() });
         }
@@ -181,10 +236,11 @@ impl Aligner {
     pub fn import(&self, counts: &[Real]) -> SharedWeights {
         assert_eq!(counts.len(), self.table.targets().len(), "one count for each pair of words");
         let mut weights = SharedWeights::zeroed(self.layout.len());
-        let start = self.layout.tensor(self.counts).start;
+        let start = self.layout.tensor(self.tensors.counts).start;
         weights.as_mut_slice()[start..][..counts.len()].copy_from_slice(counts);
-        let start = self.layout.tensor(self.jumps).start;
+        let start = self.layout.tensor(self.tensors.jumps).start;
         weights.as_mut_slice()[start..][..N_JUMPS].copy_from_slice(&initial_jumps());
+        weights.as_mut_slice()[self.layout.tensor(self.tensors.pairs).start] = self.n_pairs;
         for multinomials in self.multinomials() {
             multinomials.sum_up(&self.layout, &mut weights);
         }
@@ -213,12 +269,13 @@ impl Aligner {
         pair: &AlignmentPair,
         workspace: &mut AlignmentWorkspace,
     ) -> f64 {
-        let AlignmentWorkspace { values, totals, sums, chain, jump_counts, .. } = workspace;
+        let AlignmentWorkspace { values, totals, sums, chain, jump_counts, n_pairs, .. } =
+            workspace;
         let n_target = pair.n_target();
         values.resize(pair.cells.len(), 0.0);
         totals.resize(pair.rows.len(), 0.0);
-        worker.gather(self.totals, &pair.rows, totals);
-        worker.gather(self.counts, &pair.cells, values);
+        worker.gather(self.tensors.totals, &pair.rows, totals);
+        worker.gather(self.tensors.counts, &pair.cells, values);
         if n_target == 0 {
             return 0.0;
         }
@@ -227,14 +284,18 @@ impl Aligner {
             Distortion::Uniform => 1.0 / totals.len() as Real,
             Distortion::Diagonal { .. } | Distortion::Hmm { .. } => 1.0,
         };
+        let prior = self.scaled_prior(worker, n_pairs);
+        #[allow(clippy::cast_precision_loss, reason = "a vocabulary is small beside 2^24")]
+        let of_all = prior * self.table.n_targets() as Real;
         for (row, total) in values.chunks_exact_mut(n_target).zip(&*totals) {
-            let factor = if *total > 0.0 { share / total } else { 0.0 };
-            row.iter_mut().for_each(|value| *value *= factor);
+            let total = total + of_all;
+            let factor = if total > 0.0 { share / total } else { 0.0 };
+            row.iter_mut().for_each(|value| *value = (*value + prior) * factor);
         }
         let log = match self.distortion {
             Distortion::Hmm { empty } if pair.n_source() > 0 => {
-                jump_counts.resize(self.layout.tensor(self.jumps).stored_len(), 0.0);
-                worker.read_whole(self.jumps, jump_counts);
+                jump_counts.resize(self.layout.tensor(self.tensors.jumps).stored_len(), 0.0);
+                worker.read_whole(self.tensors.jumps, jump_counts);
                 chain.expect(values, n_target, jump_counts, empty)
             }
             Distortion::Diagonal { tension, empty } if pair.n_source() > 0 => {
@@ -243,10 +304,74 @@ impl Aligner {
             }
             _ => independent(values, sums, n_target),
         };
-        for (row, total) in values.chunks_exact(n_target).zip(totals) {
-            *total = row.iter().sum();
-        }
+        workspace.sum_rows(n_target);
         log
+    }
+}
+
+impl Aligner {
+    /// Returns what the prior is worth in counts as they are stored now.
+    fn scaled_prior(&self, worker: &Worker<'_>, n_pairs: &mut Vec<Real>) -> Real {
+        if self.prior == 0.0 {
+            return 0.0;
+        }
+        n_pairs.resize(self.layout.tensor(self.tensors.pairs).stored_len(), 0.0);
+        worker.read_whole(self.tensors.pairs, n_pairs);
+        self.prior * n_pairs[0] / self.n_pairs
+    }
+
+    /// Adds what [`Aligner::expect`] found of a pair.
+    fn add(&self, pair: &AlignmentPair, workspace: &AlignmentWorkspace, gradient: &mut Gradient) {
+        gradient.add_cells(self.tensors.totals, &pair.rows, &workspace.totals);
+        gradient.add_cells(self.tensors.counts, &pair.cells, &workspace.values);
+        if matches!(self.distortion, Distortion::Hmm { .. }) {
+            let jumps = gradient.sum(&self.layout, self.tensors.jumps);
+            for (sum, jump) in jumps.iter_mut().zip(&workspace.chain.jumps) {
+                *sum += jump;
+            }
+        }
+        if self.prior > 0.0 {
+            gradient.sum(&self.layout, self.tensors.pairs)[0] += 1.0;
+        }
+    }
+
+    /// Adds what a pair reads and writes.
+    fn touch(&self, pair: &AlignmentPair, blocks: &mut Vec<u32>, out: &mut Touched) {
+        let unit = u32::try_from(ROW).expect("a row is short");
+        for (tensor, places) in
+            [(self.tensors.totals, &pair.rows), (self.tensors.counts, &pair.cells)]
+        {
+            blocks.clear();
+            blocks.extend(places.iter().map(|&place| place / unit));
+            blocks.sort_unstable();
+            blocks.dedup();
+            out.add_rows(tensor, blocks);
+        }
+    }
+}
+
+impl Tensors {
+    /// Finds places for the counts of a pattern; `prefix` stands before their names.
+    fn place(table: &Cooccurrences, layout: &mut Layout, prefix: &str) -> Self {
+        let name = |name: &str| format!("{prefix}{name}");
+        // One place more is for what was never seen.
+        let blocks = |n: usize| (n + 1).div_ceil(ROW);
+        Self {
+            totals: layout.rows(&name("totals"), blocks(table.n_rows()), ROW),
+            counts: layout.rows(&name("counts"), blocks(table.targets().len()), ROW),
+            jumps: layout.dense(&name("jumps"), 1, N_JUMPS),
+            pairs: layout.dense(&name("pairs"), 1, 1),
+        }
+    }
+
+    fn all(self) -> [TensorId; 4] {
+        [self.totals, self.counts, self.jumps, self.pairs]
+    }
+
+    /// Adds what every pair reads.
+    fn touch_whole(self, out: &mut Touched) {
+        out.add_whole(self.jumps);
+        out.add_whole(self.pairs);
     }
 }
 
@@ -268,20 +393,10 @@ impl Model for Aligner {
         workspace: &mut AlignmentWorkspace,
         out: &mut Touched,
     ) {
-        let unit = u32::try_from(ROW).expect("a row is short");
-        let blocks = &mut workspace.blocks;
-        let mut add = |tensor, places: &[u32]| {
-            blocks.clear();
-            blocks.extend(places.iter().map(|&place| place / unit));
-            blocks.sort_unstable();
-            blocks.dedup();
-            out.add_rows(tensor, blocks);
-        };
         for pair in batch.examples() {
-            add(self.totals, &pair.rows);
-            add(self.counts, &pair.cells);
+            self.touch(pair, &mut workspace.blocks, out);
         }
-        out.add_whole(self.jumps);
+        self.tensors.touch_whole(out);
     }
 
     fn gradient(
@@ -294,14 +409,7 @@ impl Model for Aligner {
         let mut loss = 0.0;
         for pair in batch.examples() {
             loss -= self.expect(worker, pair, workspace);
-            gradient.add_cells(self.totals, &pair.rows, &workspace.totals);
-            gradient.add_cells(self.counts, &pair.cells, &workspace.values);
-            if matches!(self.distortion, Distortion::Hmm { .. }) {
-                let jumps = gradient.sum(&self.layout, self.jumps);
-                for (sum, jump) in jumps.iter_mut().zip(&workspace.chain.jumps) {
-                    *sum += jump;
-                }
-            }
+            self.add(pair, workspace, gradient);
         }
         loss
     }
