@@ -22,7 +22,8 @@ pub(crate) fn score_links(args: &EvalArgs) -> Result<(), Failure> {
     let bitext = match &args.text[..] {
         [] => None,
         [both] => Some(Bitext::open(both)?),
-        [left, right, ..] => Some(Bitext::open_pair(left, right)?),
+        [left, right] => Some(Bitext::open_pair(left, right)?),
+        _ => return Err(Failure::Usage("--text takes one file or two".to_owned())),
     };
     let gold = read_gold(gold_path, bitext.as_ref())?;
     let links = read_links(&args.file)?;

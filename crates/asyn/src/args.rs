@@ -218,7 +218,7 @@ Examples:
   asyn eval tagged.txt --min-f1 93
   asyn eval --compare before.txt after.txt
   asyn eval --scorer sighan --gold gold.txt --train-words train.txt segmented.txt
-  asyn eval links.txt --scorer aer --gold gold.a --text test.f test.e")]
+  asyn eval links.txt --scorer aer --gold gold.a --text test.f --text test.e")]
 pub(crate) struct EvalArgs {
     /// Column file, its last two columns gold and predicted; - or nothing for standard input.
     #[arg(value_name = "FILE", default_value = "-")]
@@ -242,8 +242,9 @@ pub(crate) struct EvalArgs {
     /// possible links, FILE being alignments, with --scorer aer.
     #[arg(long, value_name = "FILE")]
     pub(crate) gold: Option<PathBuf>,
-    /// Parallel text, one file or two, which links have to fit. Only with --scorer aer.
-    #[arg(long, value_name = "FILE", num_args = 1..=2)]
+    /// Parallel text which links have to fit; twice for the left and the right side, if each has a file
+    /// of its own. Only with --scorer aer.
+    #[arg(long, value_name = "FILE")]
     pub(crate) text: Vec<PathBuf>,
     /// Words of the training data, segmented text or a list, for recall in and out of vocabulary.
     /// Only with --scorer sighan.
