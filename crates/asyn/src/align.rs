@@ -1,22 +1,29 @@
-//! `asyn align` and `asyn align train`.
+//! `asyn align`.
+//!
+//! One thread reads parts of the text and the calling one aligns and writes them, so that memory is
+//! bounded however long the text is, and what comes through a pipe is answered at once.
 
-use std::collections::BTreeMap;
 use std::io::{Write as _, stdout};
-use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
-use asyn::core::{Multinomials, Observer, Outcome, Strategy, Trainer, Update};
-use asyn::data::{Bitext, Side, Words};
-use asyn::models::Distortion;
-use asyn::{AlignmentTask, Direction, WordAligner};
+use asyn::WordAligner;
+use asyn::data::{Bitext, BitextParts, Side, Words};
 
-use crate::align_args::{AlignArgs, AlignTrainArgs, AlignVerb, ApplyArgs};
-use crate::defaults;
-use crate::em_run::{EmRun, Trainee};
+use crate::align_args::{AlignArgs, AlignVerb, ApplyArgs};
+use crate::align_train::train;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::progress::Talk;
 use crate::settings::all_cores;
+
+/// The pairs of words of a part.
+const CELLS_OF_PART: usize = 1 << 21;
+
+/// How long it may take until a request to end is noticed while nothing comes in.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The share of known words below which a text is taken for one of other languages.
 const LEAST_KNOWN: f64 = 0.25;
@@ -29,154 +36,90 @@ pub(crate) fn run(args: &AlignArgs, talk: Talk) -> Result<(), Failure> {
     }
 }
 
-fn open(file: &Path, right: Option<&Path>) -> Result<Bitext, Failure> {
+/// Reads a whole text.
+pub(crate) fn open(file: &Path, right: Option<&Path>) -> Result<Bitext, Failure> {
     Ok(match right {
         Some(right) => Bitext::open_pair(file, right)?,
         None => Bitext::open(file)?,
     })
 }
 
-fn train(args: &AlignTrainArgs, talk: Talk) -> Result<(), Failure> {
-    let bitext = open(&args.file, args.right.as_deref())?;
-    let most = args.max_words.get();
-    let is_usable = |(left, right): (usize, usize)| left.min(right) > 0 && left.max(right) <= most;
-    if !(0..bitext.n_pairs()).any(|pair| is_usable(bitext.lengths(pair))) {
-        let problem = format!("expected pairs of 1 to {most} words a side, found none");
-        return Err(Failure::Data(format!("{}: {problem}", args.file.display())));
-    }
-    tell_of(&bitext, most, talk);
-    let mut aligner = WordAligner::new(&bitext);
-    let mut stopped_in = None;
-    for &direction in args.direction.directions() {
-        let mut task = AlignmentTask::new(&bitext, direction, Distortion::Uniform, most)?;
-        // A direction that is not trained any more keeps the counts that training starts from.
-        let first = if args.distortion() == Distortion::Uniform { 0 } else { args.first_passes };
-        let mut n_steps = 0;
-        for (distortion, passes) in
-            [(Distortion::Uniform, first), (args.distortion(), args.passes.get())]
-        {
-            task = task.with_distortion(distortion);
-            if passes > 0 && stopped_in.is_none() {
-                let run = run_of(args, direction, &task, passes, n_steps, talk);
-                n_steps +=
-                    u64::from(passes) * task.n_pairs().div_ceil(run.accumulate as usize) as u64;
-                if run.train(&mut task)? {
-                    stopped_in = Some(direction);
-                }
-            }
-        }
-        aligner.set(direction, task);
-    }
-    let about = BTreeMap::from([
-        ("passes".to_owned(), args.passes.to_string()),
-        ("pairs".to_owned(), bitext.n_pairs().to_string()),
-    ]);
-    aligner.save(&args.model, about)?;
-    let model = args.model.display();
-    talk.say(&format!("{model}: {} pairs of words", aligner.n_counts()));
-    match stopped_in {
-        None => Ok(()),
-        Some(direction) => Err(Failure::Stopped(format!(
-            "stopped while {} was trained; {model} has the counts so far",
-            direction.name()
-        ))),
-    }
-}
-
-/// Says what the text is like, and what of it is not used.
-fn tell_of(bitext: &Bitext, most: usize, talk: Talk) {
-    let side = |side: &Side| format!("{} words of {}", side.n_tokens(), side.words().len());
-    let (left, right) = (side(bitext.left()), side(bitext.right()));
-    talk.say(&format!("{} pairs: {left} on the left, {right} on the right", bitext.n_pairs()));
-    let lengths = || (0..bitext.n_pairs()).map(|pair| bitext.lengths(pair));
-    let n_empty = lengths().filter(|&(left, right)| left == 0 || right == 0).count();
-    if n_empty > 0 {
-        talk.warn(&format!("{n_empty} pairs with an empty side are left out of training"));
-    }
-    let n_long = lengths().filter(|&(left, right)| left.max(right) > most).count();
-    if n_long > 0 {
-        talk.warn(&format!(
-            "{n_long} pairs with more than {most} words on a side are left out of training"
-        ));
-    }
-}
-
-impl Trainee for AlignmentTask {
-    fn multinomials(&self) -> Vec<Multinomials> {
-        self.aligner().multinomials()
-    }
-
-    fn fit<S: Strategy, U: Update>(
-        &mut self,
-        trainer: &Trainer<S, U>,
-        observer: &mut impl Observer,
-    ) -> Result<Outcome, asyn::Error> {
-        AlignmentTask::fit(self, trainer, observer)
-    }
-}
-
-/// Returns the run of `passes` passes over a direction, from the step of a number on.
-fn run_of(
-    args: &AlignTrainArgs,
-    direction: Direction,
-    task: &AlignmentTask,
-    passes: u32,
-    first_step: u64,
-    talk: Talk,
-) -> EmRun {
-    let model = match task.aligner().distortion() {
-        Distortion::Uniform => "model 1",
-        Distortion::Diagonal { .. } => "diagonal",
-        Distortion::Hmm { .. } => "hmm",
-    };
-    let by_size = u32::try_from(task.n_pairs() / 100).unwrap_or(u32::MAX);
-    let by_size = by_size.clamp(1, defaults::MOST_PAIRS_A_STEP);
-    EmRun {
-        verb: "align train",
-        name: format!("{}, {model}, pass", direction.name()),
-        work: (task.n_cells(), "cells"),
-        strategy: args.strategy,
-        update: args.update,
-        power: args.power,
-        first_step,
-        threads: args.threads,
-        passes,
-        seed: args.seed,
-        accumulate: args.accumulate.map_or(by_size, NonZeroU32::get),
-        replica_rows: None,
-        talk,
-    }
+/// Opens a text that is read in parts.
+pub(crate) fn open_parts(file: &Path, right: Option<&Path>) -> Result<BitextParts, Failure> {
+    Ok(match right {
+        Some(right) => BitextParts::open_pair(file, right)?,
+        None => BitextParts::open(file)?,
+    })
 }
 
 /// Prints the links of each pair.
 fn align(args: &ApplyArgs) -> Result<(), Failure> {
     let model = args.model.as_deref().expect("clap asks for it");
     let (aligner, _) = WordAligner::load(model)?;
-    let bitext = open(&args.file, args.right.as_deref())?;
-    check_languages(&aligner, &bitext, args)?;
-    let n_threads = args.threads.unwrap_or(all_cores()).get();
-    let n_pairs = bitext.n_pairs();
-    let part = n_pairs.div_ceil(n_threads).max(1);
-    let texts: Vec<String> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..n_pairs)
-            .step_by(part)
-            .map(|first| {
-                let pairs = first..(first + part).min(n_pairs);
-                let (aligner, bitext) = (&aligner, &bitext);
-                scope.spawn(move || pairs.map(|pair| line(aligner, bitext, pair, args)).collect())
-            })
-            .collect();
-        let text = |worker: thread::ScopedJoinHandle<'_, String>| worker.join();
-        workers
-            .into_iter()
-            .map(|worker| text(worker).unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+    let interrupt = Interrupt::listen();
+    let (sender, parts) = sync_channel(1);
+    let (file, right) = (args.file.clone(), args.right.clone());
+    // Not in a scope: a reader that waits for a pipe must not hold up the end.
+    thread::spawn(move || {
+        let mut text = match open_parts(&file, right.as_deref()) {
+            Ok(text) => text,
+            Err(failure) => return drop(sender.send(Err(failure))),
+        };
+        while let Some(part) = text.next(CELLS_OF_PART, false).map_err(Failure::from).transpose() {
+            let is_error = part.is_err();
+            if sender.send(part).is_err() || is_error {
+                return;
+            }
+        }
     });
     let mut output = stdout().lock();
-    texts
-        .iter()
-        .try_for_each(|text| output.write_all(text.as_bytes()))
-        .map_err(|source| Failure::Output { source })
+    let mut n_pairs = 0;
+    while let Some(part) = next(&parts, &interrupt, n_pairs)? {
+        if n_pairs == 0 {
+            check_languages(&aligner, &part, args)?;
+        }
+        n_pairs += part.n_pairs();
+        for text in lines(&aligner, &part, args) {
+            output.write_all(text.as_bytes()).map_err(|source| Failure::Output { source })?;
+        }
+        output.flush().map_err(|source| Failure::Output { source })?;
+    }
+    Ok(())
+}
+
+/// Waits for the next part, and for a request to end.
+fn next(
+    parts: &Receiver<Result<Bitext, Failure>>,
+    interrupt: &Interrupt,
+    n_pairs: usize,
+) -> Result<Option<Bitext>, Failure> {
+    loop {
+        if interrupt.is_asked() {
+            return Err(Failure::Stopped(format!("stopped after {n_pairs} pairs")));
+        }
+        match parts.recv_timeout(PATIENCE) {
+            Ok(part) => return part.map(Some),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        }
+    }
+}
+
+/// Returns the lines of all pairs, in a few texts.
+fn lines(aligner: &WordAligner, bitext: &Bitext, args: &ApplyArgs) -> Vec<String> {
+    let n_threads = args.threads.unwrap_or(all_cores()).get();
+    let n_pairs = bitext.n_pairs();
+    let of_thread = n_pairs.div_ceil(n_threads).max(1);
+    let text = |first: usize| -> String {
+        let pairs = first..(first + of_thread).min(n_pairs);
+        pairs.map(|pair| line(aligner, bitext, pair, args)).collect()
+    };
+    thread::scope(|scope| {
+        let firsts = (0..n_pairs).step_by(of_thread);
+        let workers: Vec<_> = firsts.map(|first| scope.spawn(move || text(first))).collect();
+        let joined = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        joined.map(|text| text.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 /// Returns the line of a pair.

@@ -20,6 +20,8 @@ use crate::defaults;
 Examples:
   asyn align train corpus.fr-en -m fr-en.safetensors
   asyn align train corpus.fr corpus.en -m fr-en.safetensors
+  asyn align train corpus.fr.gz corpus.en.gz -m fr-en.safetensors --agreement
+  asyn align train more.fr-en -m fr-en.safetensors --init fr-en.safetensors
   asyn align -m fr-en.safetensors new.fr-en > new.links
   asyn align -m fr-en.safetensors new.fr new.en --sym intersection --posteriors"
 )]
@@ -77,18 +79,31 @@ pub(crate) struct AlignTrainArgs {
     /// Directions that are trained: forward, words on the right come from the left.
     #[arg(long, value_enum, value_name = "WHICH", default_value = "both")]
     pub(crate) direction: DirectionChoice,
-    /// What says which word another comes from, before the words are looked at.
-    #[arg(long, value_enum, value_name = "MODEL", default_value = "hmm")]
-    pub(crate) distortion: DistortionChoice,
-    /// Passes of Model 1 before those of another model.
-    #[arg(long, value_name = "N", default_value_t = defaults::FIRST_PASSES)]
-    pub(crate) first_passes: u32,
-    /// Probability of the empty word, for diagonal and hmm.
-    #[arg(long, value_name = "P", default_value_t = defaults::EMPTY_WORD, value_parser = share)]
-    pub(crate) empty: f32,
-    /// How fast probability falls with the distance from the diagonal, for diagonal.
-    #[arg(long, value_name = "X", default_value_t = defaults::TENSION, value_parser = tension)]
-    pub(crate) tension: f32,
+    /// Goes on from a model: its words and counts stay, and those of the text join them.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) init: Option<PathBuf>,
+    /// Trains both directions at once, so that they agree on their links.
+    #[arg(long)]
+    pub(crate) agreement: bool,
+    /// What says which word another comes from, before the words are looked at [default: hmm, or that
+    /// of --init].
+    #[arg(long, value_enum, value_name = "MODEL")]
+    pub(crate) distortion: Option<DistortionChoice>,
+    /// Passes of Model 1 before those of another model [default: 5, or none for what --init has
+    /// trained].
+    #[arg(long, value_name = "N")]
+    pub(crate) first_passes: Option<u32>,
+    /// What every translation of a word is worth in counts before any is seen [default: 0.005, 0 with
+    /// --agreement, or that of --init].
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    pub(crate) prior: Option<f32>,
+    /// Probability of the empty word, for diagonal and hmm [default: 0.2, or that of --init].
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub(crate) empty: Option<f32>,
+    /// How fast probability falls with the distance from the diagonal, for diagonal [default: 4, or
+    /// that of --init].
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    pub(crate) tension: Option<f32>,
     /// The update rule.
     #[arg(long, value_enum, value_name = "RULE", default_value = "stepwise")]
     pub(crate) update: EmChoice,
@@ -102,7 +117,7 @@ pub(crate) struct AlignTrainArgs {
     #[arg(long, value_name = "N", default_value_t = defaults::EM_PASSES)]
     pub(crate) passes: NonZeroU32,
     /// Pairs of a step; with batch EM, pairs whose counts are written together [default: a hundredth
-    /// of all, from 1 to 1000].
+    /// of all, from 1 to 1000, or as many as for --init].
     #[arg(long, value_name = "N")]
     pub(crate) accumulate: Option<NonZeroU32>,
     /// Steps of stepwise EM are (k + 2)^-X: above 0.5 and at most 1.
@@ -114,6 +129,10 @@ pub(crate) struct AlignTrainArgs {
     /// Most words of a side; longer pairs are left out of training.
     #[arg(long, value_name = "N", default_value_t = defaults::MOST_WORDS)]
     pub(crate) max_words: NonZeroUsize,
+    /// Most memory, such as 500M or 2G: the text is read in parts, in every pass anew, and the smallest
+    /// counts are dropped between them.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) max_memory: Option<u64>,
 }
 
 /// Models of where words come from.
@@ -128,10 +147,23 @@ pub(crate) enum DistortionChoice {
 }
 
 impl AlignTrainArgs {
-    /// Returns the model that is trained in the end.
-    pub(crate) fn distortion(&self) -> Distortion {
-        let (tension, empty) = (self.tension, self.empty);
-        match self.distortion {
+    /// Returns the model that is trained in the end; `before` is that of --init.
+    pub(crate) fn distortion(&self, before: Option<Distortion>) -> Distortion {
+        let (mut tension, mut empty) = (defaults::TENSION, defaults::EMPTY_WORD);
+        let choice = match before {
+            None => DistortionChoice::Hmm,
+            Some(Distortion::Uniform) => DistortionChoice::Uniform,
+            Some(Distortion::Diagonal { tension: old, empty: old_empty }) => {
+                (tension, empty) = (old, old_empty);
+                DistortionChoice::Diagonal
+            }
+            Some(Distortion::Hmm { empty: old }) => {
+                empty = old;
+                DistortionChoice::Hmm
+            }
+        };
+        let (tension, empty) = (self.tension.unwrap_or(tension), self.empty.unwrap_or(empty));
+        match self.distortion.unwrap_or(choice) {
             DistortionChoice::Uniform => Distortion::Uniform,
             DistortionChoice::Diagonal => Distortion::Diagonal { tension, empty },
             DistortionChoice::Hmm => Distortion::Hmm { empty },
@@ -146,10 +178,23 @@ fn share(text: &str) -> Result<f32, String> {
     share.ok_or("expected a number above 0 and below 1".to_owned())
 }
 
-/// Reads how fast a prior falls.
-fn tension(text: &str) -> Result<f32, String> {
-    let tension = text.parse::<f32>().ok().filter(|it| *it >= 0.0 && it.is_finite());
-    tension.ok_or("expected a number from 0 on".to_owned())
+/// Reads a number from 0 on.
+fn not_negative(text: &str) -> Result<f32, String> {
+    let number = text.parse::<f32>().ok().filter(|it| *it >= 0.0 && it.is_finite());
+    number.ok_or("expected a number from 0 on".to_owned())
+}
+
+/// Reads a size in bytes.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(number) if text.ends_with('K') => (number, 1000),
+        Some(number) if text.ends_with('M') => (number, 1_000_000),
+        Some(number) => (number, 1_000_000_000),
+        None => (text, 1),
+    };
+    let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let size = size.filter(|&size| size >= defaults::LEAST_MEMORY);
+    size.ok_or("expected a size such as 500M or 2G, at least 16M".to_owned())
 }
 
 /// Directions to train.

@@ -53,9 +53,20 @@ pub(crate) struct EmRun {
     pub(crate) talk: Talk,
 }
 
+/// How a run ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ended {
+    /// Whether the user ended it early.
+    pub(crate) is_stopped: bool,
+    /// The number of steps that were made.
+    pub(crate) n_steps: u64,
+    /// The log-likelihood of the last whole pass, as it was while that ran.
+    pub(crate) log_likelihood: f64,
+}
+
 impl EmRun {
-    /// Trains, with a line a pass; returns whether the user ended it early.
-    pub(crate) fn train(&self, trainee: &mut impl Trainee) -> Result<bool, Failure> {
+    /// Trains, with a line a pass.
+    pub(crate) fn train(&self, trainee: &mut impl Trainee) -> Result<Ended, Failure> {
         let multinomials = trainee.multinomials();
         match self.update {
             EmChoice::Stepwise => {
@@ -71,7 +82,7 @@ impl EmRun {
         &self,
         trainee: &mut impl Trainee,
         update: impl Update,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Ended, Failure> {
         match self.strategy {
             StrategyChoice::Serial => self.with_strategy(trainee, update, Serial),
             StrategyChoice::Asyngrad => self.with_strategy(trainee, update, AsynGrad),
@@ -89,7 +100,7 @@ impl EmRun {
         trainee: &mut impl Trainee,
         update: impl Update,
         strategy: impl Strategy,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Ended, Failure> {
         // Whole steps, so that only the last one of a pass is shorter.
         let steps = (defaults::SEGMENT / self.accumulate as usize).max(1);
         let n_threads = self.threads.unwrap_or(all_cores()).get();
@@ -110,8 +121,18 @@ impl EmRun {
             .map_err(asyn::Error::from)?;
         let interrupt = Interrupt::listen();
         let (n, unit) = self.work;
+        let mut ended = Ended::default();
+        // The steps of a pass that is not whole.
+        let mut n_of_part = 0;
         let mut watch = |event: Event<'_, '_>| {
+            let per_step = self.accumulate as usize;
+            if let Event::Progress { done, .. } = &event {
+                n_of_part = done.div_ceil(per_step) as u64;
+            }
             if let Event::PassEnded { report, .. } = &event {
+                n_of_part = 0;
+                ended.n_steps += report.steps;
+                ended.log_likelihood = -report.loss;
                 let seconds = report.train_time.as_secs_f64();
                 self.talk.say(&format!(
                     "{} {}: log-likelihood {:.1}, {seconds:.3} s, {:.2} M {unit}/s",
@@ -129,6 +150,8 @@ impl EmRun {
                 false => ControlFlow::Continue(()),
             }
         };
-        Ok(trainee.fit(&trainer, &mut watch)?.stopped)
+        ended.is_stopped = trainee.fit(&trainer, &mut watch)?.stopped;
+        ended.n_steps += n_of_part;
+        Ok(ended)
     }
 }

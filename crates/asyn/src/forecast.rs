@@ -339,7 +339,7 @@ fn attributes_of(examples: &Examples) -> &[Encoded] {
     }
 }
 
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let megabytes = bytes as f64 / 1e6;
     if megabytes < 1e4 {
         format!("{megabytes:.0} MB")

@@ -8,7 +8,7 @@
 //! | [`Tagger`]    | a model with the encoder that its numbers belong to; a model file     |
 //! | [`SequenceModel`], [`Examples`] | a CRF or a Bi-LSTM, and sentences encoded for it    |
 //! | [`Labeller`]  | one thread's scratch memory for labelling sentences with it           |
-//! | [`WordAligner`], [`AlignmentTask`] | a word aligner with its words, and its training   |
+//! | [`WordAligner`], [`AlignmentTask`], [`AgreementTask`] | a word aligner with its words, and its training |
 //! | [`StateTagger`] | a hidden Markov model with its words                               |
 //! | [`HeldOut`]   | sentences with gold labels, to be scored on all the cores             |
 //! | [`core`]      | shared weights, strategies, update rules and the trainer              |
@@ -40,6 +40,7 @@
 //!
 //! The library prints nothing; the command is described in `docs/command.md`.
 
+mod alignment_task;
 mod error;
 mod held_out;
 mod labeller;
@@ -53,10 +54,11 @@ pub use asyn_data as data;
 pub use asyn_models as models;
 pub use asyn_sync as sync;
 
+pub use alignment_task::{AgreementTask, AlignmentTask};
 pub use error::{Error, Result};
 pub use held_out::HeldOut;
 pub use labeller::Labeller;
 pub use sequence_model::{Examples, SequenceExample, SequenceModel};
 pub use state_tagger::{HMM_KIND, StateTagger};
 pub use tagger::{BILSTM_KIND, KIND, Tagger};
-pub use word_aligner::{ALIGNER_KIND, AlignmentTask, Direction, WordAligner};
+pub use word_aligner::{ALIGNER_KIND, Direction, DirectionSettings, WordAligner};

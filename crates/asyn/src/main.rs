@@ -8,6 +8,7 @@
 mod agreement;
 mod align;
 mod align_args;
+mod align_train;
 mod answer;
 mod args;
 mod checkpoint;

@@ -93,13 +93,13 @@ pub(crate) fn train(args: &HmmArgs, talk: Talk) -> Result<(), Failure> {
         replica_rows: Some(defaults::HMM_REPLICA_ROWS),
         talk,
     };
-    let is_stopped = run.train(&mut Task { tagger: &mut tagger, sentences: &sentences })?;
+    let ended = run.train(&mut Task { tagger: &mut tagger, sentences: &sentences })?;
     let about = BTreeMap::from([
         ("passes".to_owned(), args.passes.to_string()),
         ("seed".to_owned(), args.seed.to_string()),
     ]);
     tagger.save(&args.model, about)?;
-    match is_stopped {
+    match ended.is_stopped {
         false => Ok(()),
         true => Err(Failure::Stopped(format!(
             "stopped; {} has the counts so far",

@@ -7,7 +7,7 @@
 //! | `forward.jumps`               | expected counts of jumps, by distance                    |
 //! | `forward.starts`, `forward.targets` | the rows and columns of the counts, as `u32`, the lowest byte first |
 //! | `backward.…`                  | the same for the other direction                         |
-//! | string map                    | `distortion`, `tension` and `empty`, and whatever the caller wants to say |
+//! | string map                    | `distortion`, `tension`, `empty` and `prior`; `forward.pairs` and `forward.steps`, the pairs that the counts are those of and the steps that made them; and whatever the caller wants to say |
 //!
 //! Forward, each word on the right comes from one on the left, or from the empty word; backward,
 //! each word on the left from one on the right.
@@ -16,10 +16,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use asyn_core::{Model, Observer, Outcome, Real, SharedWeights, Strategy, Trainer, Update};
-use asyn_data::{Bitext, LentTensor, Links, ModelFault, ModelFile, Symmetry, Tensor, Words};
-use asyn_models::{Aligner, AlignmentPair, Cooccurrences, Distortion};
+use asyn_core::{Model, Real, SharedWeights};
+use asyn_data::{Bitext, LentTensor, Links, ModelFault, ModelFile, Side, Symmetry, Tensor, Words};
+use asyn_models::{Aligner, Cooccurrences, Distortion};
 
+use crate::alignment_task::AlignmentTask;
 use crate::error::Result;
 
 /// The kind of model file that holds a [`WordAligner`].
@@ -34,11 +35,38 @@ pub enum Direction {
     Backward,
 }
 
+/// How a direction was trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DirectionSettings {
+    /// What it takes for the probability of source words before it sees them.
+    pub distortion: Distortion,
+    /// The counts that its prior is worth, of each target word.
+    pub prior: Real,
+    /// The number of steps that were made.
+    pub n_steps: u64,
+}
+
 /// A trained direction.
 #[derive(Debug)]
-struct Trained {
-    aligner: Aligner,
-    weights: SharedWeights,
+pub(crate) struct Trained {
+    pub(crate) aligner: Aligner,
+    /// Counts of `n_pairs` pairs.
+    pub(crate) weights: SharedWeights,
+    /// The number of all pairs that were trained on.
+    pub(crate) n_pairs: u64,
+    /// The number of steps that were made.
+    pub(crate) n_steps: u64,
+}
+
+impl Trained {
+    /// Multiplies all counts.
+    pub(crate) fn scale(&mut self, factor: f64) {
+        #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]
+        let factor = factor as Real;
+        if factor != 1.0 {
+            self.weights.as_mut_slice().iter_mut().for_each(|weight| *weight *= factor);
+        }
+    }
 }
 
 /// A word aligner with the words of both languages.
@@ -63,18 +91,11 @@ struct Trained {
 /// assert_eq!(links.to_string(), "0-0 1-1");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct WordAligner {
     left: Words,
     right: Words,
     directions: BTreeMap<Direction, Trained>,
-}
-
-/// The training of one direction.
-#[derive(Debug)]
-pub struct AlignmentTask {
-    trained: Trained,
-    pairs: Vec<AlignmentPair>,
 }
 
 impl Direction {
@@ -87,79 +108,11 @@ impl Direction {
     }
 
     /// Returns what words come from, and the words that come from it.
-    fn ends<T>(self, left: T, right: T) -> (T, T) {
+    pub(crate) fn ends<T>(self, left: T, right: T) -> (T, T) {
         match self {
             Self::Forward => (left, right),
             Self::Backward => (right, left),
         }
-    }
-}
-
-impl AlignmentTask {
-    /// Gets ready to train a direction on the pairs whose sides both have from 1 to `most` words.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Model`](crate::Error::Model) if there are too many pairs of words.
-    pub fn new(
-        bitext: &Bitext,
-        direction: Direction,
-        distortion: Distortion,
-        most: usize,
-    ) -> Result<Self> {
-        let fits = |n: usize| (1..=most).contains(&n);
-        let used: Vec<usize> = (0..bitext.n_pairs())
-            .filter(|&pair| fits(bitext.lengths(pair).0) && fits(bitext.lengths(pair).1))
-            .collect();
-        let (source, target) = direction.ends(bitext.left(), bitext.right());
-        let n_words = (source.words().len(), target.words().len());
-        let (table, pairs) = Cooccurrences::build(n_words, used.len(), |at| {
-            (source.sentence(used[at]), target.sentence(used[at]))
-        })?;
-        let aligner = Aligner::new(table, distortion);
-        let weights = aligner.initial_weights(1);
-        Ok(Self { trained: Trained { aligner, weights }, pairs })
-    }
-
-    /// Returns the model.
-    pub fn aligner(&self) -> &Aligner {
-        &self.trained.aligner
-    }
-
-    /// Goes on with another distortion, at the counts so far.
-    #[must_use]
-    pub fn with_distortion(self, distortion: Distortion) -> Self {
-        let Trained { aligner, weights } = self.trained;
-        let aligner = aligner.with_distortion(distortion);
-        Self { trained: Trained { aligner, weights }, ..self }
-    }
-
-    /// Returns the number of pairs that are trained on.
-    pub fn n_pairs(&self) -> usize {
-        self.pairs.len()
-    }
-
-    /// Returns the number of pairs of words, the empty word included, that a pass looks at.
-    pub fn n_cells(&self) -> u64 {
-        self.pairs.iter().map(|pair| ((pair.n_source() + 1) * pair.n_target()) as u64).sum()
-    }
-
-    /// Trains.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Training`](crate::Error::Training), as [`Trainer::fit`].
-    ///
-    /// # Panics
-    ///
-    /// Propagates the panic of a worker.
-    pub fn fit<S: Strategy, U: Update>(
-        &mut self,
-        trainer: &Trainer<S, U>,
-        observer: &mut impl Observer,
-    ) -> Result<Outcome> {
-        let Trained { aligner, weights } = &mut self.trained;
-        Ok(trainer.fit(aligner, &self.pairs, weights, observer)?)
     }
 }
 
@@ -170,9 +123,108 @@ impl WordAligner {
         Self { left, right, directions: BTreeMap::new() }
     }
 
-    /// Takes over what was trained on the text of this aligner.
+    /// Adds the words of a text. Directions that are there know them from then on, and have no counts
+    /// of them yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if there are too many pairs of words.
+    pub fn learn_words(&mut self, bitext: &Bitext) -> Result<()> {
+        let before = (self.left.len(), self.right.len());
+        let sides = [(&mut self.left, bitext.left()), (&mut self.right, bitext.right())];
+        for (words, side) in sides {
+            side.words().iter().for_each(|word| {
+                words.learn(word);
+            });
+        }
+        let now = (self.left.len(), self.right.len());
+        if now != before {
+            for (direction, trained) in &mut self.directions {
+                let n_words = direction.ends(now.0, now.1);
+                let (nothing, _) = Cooccurrences::build(n_words, 0, |_| (&[][..], &[][..]))?;
+                let (aligner, weights, _) =
+                    trained.aligner.extend(&trained.weights, &nothing, Vec::new())?;
+                (trained.aligner, trained.weights) = (aligner, weights);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gets ready to train a direction, or to train it further, on the pairs of a text whose sides
+    /// both have from 1 to `most` words. `is_new` says that these pairs were not trained on before.
+    /// A direction that is there is with the task until it is [`set`](Self::set) again; another one
+    /// starts as Model 1.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if there are too many pairs of words.
+    ///
+    /// # Panics
+    ///
+    /// If a word of the text is not known: see [`learn_words`](Self::learn_words).
+    pub fn task(
+        &mut self,
+        direction: Direction,
+        bitext: &Bitext,
+        most: usize,
+        is_new: bool,
+    ) -> Result<AlignmentTask> {
+        let fits = |n: usize| (1..=most).contains(&n);
+        let used = |pair: &usize| fits(bitext.lengths(*pair).0) && fits(bitext.lengths(*pair).1);
+        let used: Vec<usize> = (0..bitext.n_pairs()).filter(used).collect();
+        let ids = |side: &Side, words: &Words| -> Vec<Vec<u32>> {
+            let id = |word| words.find(word).expect("all words were learned");
+            let ids: Vec<u32> = side.words().iter().map(id).collect();
+            let words = |pair: usize| side.sentence(pair).iter();
+            used.iter().map(|&pair| words(pair).map(|&id| ids[id as usize]).collect()).collect()
+        };
+        let (left, right) = (ids(bitext.left(), &self.left), ids(bitext.right(), &self.right));
+        let (source, target) = direction.ends(&left, &right);
+        let n_words = direction.ends(self.left.len(), self.right.len());
+        let (table, pairs) =
+            Cooccurrences::build(n_words, used.len(), |at| (&source[at][..], &target[at][..]))?;
+        // Training is when most memory is held.
+        drop((left, right));
+        let n_new = if is_new { used.len() as u64 } else { 0 };
+        let Some(mut old) = self.directions.remove(&direction) else {
+            let aligner = Aligner::new(table, Distortion::Uniform).with_prior(0.0, n_new.max(1));
+            let weights = aligner.initial_weights(1);
+            let trained = Trained { aligner, weights, n_pairs: n_new.max(1), n_steps: 0 };
+            return Ok(AlignmentTask::new_of(trained, pairs));
+        };
+        let (aligner, weights, pairs) = old.aligner.extend(&old.weights, &table, pairs)?;
+        (old.aligner, old.weights) = (aligner, weights);
+        let n_pairs = old.n_pairs + n_new;
+        old.scale(n_pairs as f64 / old.n_pairs as f64);
+        let prior = old.aligner.prior();
+        let Trained { aligner, weights, n_steps, .. } = old;
+        let aligner = aligner.with_prior(prior, n_pairs);
+        Ok(AlignmentTask::new_of(Trained { aligner, weights, n_pairs, n_steps }, pairs))
+    }
+
+    /// Takes over what was trained.
     pub fn set(&mut self, direction: Direction, task: AlignmentTask) {
-        self.directions.insert(direction, task.trained);
+        self.directions.insert(direction, task.into_trained());
+    }
+
+    /// Drops the smallest counts of each direction until it has at most `most`; returns how many were
+    /// dropped.
+    pub fn prune(&mut self, most: usize) -> usize {
+        let mut n_all = 0;
+        for trained in self.directions.values_mut() {
+            if let Some((aligner, weights, n)) = trained.aligner.prune(&trained.weights, most) {
+                (trained.aligner, trained.weights) = (aligner, weights);
+                n_all += n;
+            }
+        }
+        n_all
+    }
+
+    /// Returns how a direction was trained, if it is there.
+    pub fn settings(&self, direction: Direction) -> Option<DirectionSettings> {
+        let Trained { aligner, n_steps, .. } = self.directions.get(&direction)?;
+        let (distortion, prior) = (aligner.distortion(), aligner.prior());
+        Some(DirectionSettings { distortion, prior, n_steps: *n_steps })
     }
 
     /// Returns the directions that were trained.
@@ -249,6 +301,9 @@ impl WordAligner {
             let jumps = trained.aligner.export_jumps(&trained.weights);
             file.tensors.insert(name("jumps"), Tensor::new(&[jumps.len()], jumps));
             describe(trained.aligner.distortion(), &mut file.metadata);
+            file.metadata.insert("prior".to_owned(), trained.aligner.prior().to_string());
+            file.metadata.insert(name("pairs"), trained.n_pairs.to_string());
+            file.metadata.insert(name("steps"), trained.n_steps.to_string());
         }
         Ok(file.save_with(path, &lent)?)
     }
@@ -276,10 +331,9 @@ impl WordAligner {
             let counts = file.tensors.remove(&format!("{}.counts", direction.name()));
             let Some(counts) = counts else { continue };
             let n_words = direction.ends(left.len(), right.len());
-            let Trained { aligner, weights } =
-                read(&file, direction, &counts, n_words).map_err(fault)?;
-            let aligner = aligner.with_distortion(distortion);
-            directions.insert(direction, Trained { aligner, weights });
+            let trained = read(&file, &about, direction, &counts, n_words).map_err(fault)?;
+            let aligner = trained.aligner.with_distortion(distortion);
+            directions.insert(direction, Trained { aligner, ..trained });
         }
         Ok((Self { left, right, directions }, about))
     }
@@ -362,6 +416,7 @@ fn number(place: usize) -> u32 {
 
 fn read(
     file: &ModelFile,
+    about: &BTreeMap<String, String>,
     direction: Direction,
     counts: &Tensor,
     n_words: (usize, usize),
@@ -378,12 +433,21 @@ fn read(
     if !is_whole || counts.values.iter().any(|&count| count < 0.0) {
         return Err(unfit(asyn_models::Error::Counts { actual: counts.values.len() }));
     }
-    let aligner = Aligner::new(table, Distortion::Uniform);
+    let number = |part: &str| -> Option<u64> {
+        about.get(&format!("{}.{part}", direction.name()))?.parse().ok()
+    };
+    let n_pairs = number("pairs").filter(|&n| n > 0);
+    let n_pairs = n_pairs.ok_or(ModelFault::Content { name: "the number of pairs" })?;
+    let n_steps = number("steps").ok_or(ModelFault::Content { name: "the number of steps" })?;
+    let prior = about.get("prior").and_then(|prior| prior.parse().ok());
+    let prior = prior.filter(|prior: &Real| *prior >= 0.0 && prior.is_finite());
+    let prior = prior.ok_or(ModelFault::Content { name: "the prior" })?;
+    let aligner = Aligner::new(table, Distortion::Uniform).with_prior(prior, n_pairs);
     let mut weights = aligner.import(&counts.values);
     let jumps = file.tensors.get(&format!("{}.jumps", direction.name()));
     let jumps = jumps.ok_or(ModelFault::Missing { name: "the counts of jumps" })?;
     aligner.import_jumps(&mut weights, &jumps.values).map_err(unfit)?;
-    Ok(Trained { aligner, weights })
+    Ok(Trained { aligner, weights, n_pairs, n_steps })
 }
 
 /// Says what a distortion is, in strings.
