@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use asyn::core::simulate::{CostModel, Simulated};
 use asyn::core::{
-    AsynGrad, BatchEm, Delay, Event, Model, Multinomials, Serial, SharedWeights, StepwiseEm,
-    Strategy, Trainer, Update,
+    AsynGrad, BatchEm, Delay, Event, IncrementalEm, Model, Multinomials, Serial, SharedWeights,
+    StepwiseEm, Strategy, Trainer, Update,
 };
 use asyn::sync::{Locked, Minibatch};
 use clap::ValueEnum;
@@ -54,6 +54,7 @@ pub(crate) struct How {
 enum Rule {
     Stepwise,
     Batch,
+    Incremental,
 }
 
 /// How workers share the counts.
@@ -113,7 +114,10 @@ impl How {
                     }
                 }
             }
-            Rule::Batch if self.simulate => Err("--simulate is for --update stepwise".into()),
+            Rule::Batch | Rule::Incremental if self.simulate => {
+                Err("--simulate is for --update stepwise".into())
+            }
+            Rule::Incremental => self.with_update(trained, IncrementalEm { multinomials }, look),
             Rule::Batch => self.with_update(trained, BatchEm { multinomials }, look),
         }
     }

@@ -126,6 +126,7 @@ fn strategies(
     let n_pairs = u32::try_from(corpus::read(&text.left)?.lines().count()).unwrap_or(u32::MAX);
     let mut ways = vec![Way::batch(1, BATCH_PASSES)];
     ways.extend(lab.threads().into_iter().map(|threads| Way::batch(threads, BATCH_PASSES)));
+    ways.push(Way::incremental(PASSES));
     for size in SIZES.into_iter().filter(|&size| size < n_pairs) {
         ways.push(Way::serial(size, PASSES));
         for threads in lab.threads() {

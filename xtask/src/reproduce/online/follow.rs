@@ -83,6 +83,11 @@ impl Way {
         Self { name: "batch EM", update: "batch", strategy, workers, ..way }
     }
 
+    pub(super) const fn incremental(passes: u32) -> Self {
+        let (name, update) = ("incremental EM", "incremental");
+        Self { name, update, ..Self::serial(1, passes) }
+    }
+
     pub(super) const fn simulated(self) -> Self {
         Self { is_simulated: true, ..self }
     }
