@@ -4,7 +4,7 @@
 //! of its gradients: incremental EM does. An example is drawn once a pass, by one worker, and passes
 //! do not overlap, so nobody ever waits for a lock.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 use crate::batch::Batch;
 use crate::gradient::Gradient;
@@ -41,7 +41,7 @@ impl Remembered {
             now.clear_sums();
             loss += model.gradient(worker, &example, workspace, &mut now);
             let slot = &self.gradients[id as usize];
-            let mut before = slot.lock().expect("a worker that panics ends the run");
+            let mut before = slot.lock();
             out.add_change(model.layout(), &now, before.as_ref());
             // What was remembered has room for the next example.
             now = before.replace(now).unwrap_or_else(|| Gradient::new(0.0));
