@@ -159,7 +159,7 @@ impl Replica {
     /// Returns the local copy of the hot rows of a tensor, as they lie one after another.
     pub(crate) fn front(&self, table: usize, tensor: TensorId) -> Option<WeightsView<'_>> {
         let part = self.parts.iter().find(|part| part.tensor == tensor && part.hot > 0)?;
-        Some(self.tables[table].copy.view(part.local.start, part.local.len()))
+        Some(self.tables[table].as_ref()?.copy.view(part.local.start, part.local.len()))
     }
 
     /// Returns the local copy of a whole tensor.

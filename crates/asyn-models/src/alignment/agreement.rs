@@ -63,21 +63,19 @@ impl AgreeingAligners {
         forward: (Aligner, SharedWeights),
         backward: (Aligner, SharedWeights),
     ) -> (Self, SharedWeights) {
-        let parts = [forward, backward];
         let mut layout = Layout::default();
-        let mut prefixes = ["forward.", "backward."].into_iter();
-        let tensors = parts.each_ref().map(|(aligner, _)| {
-            let prefix = prefixes.next().expect("there are two");
-            Tensors::place(&aligner.table, &mut layout, prefix)
+        let parts = [("forward.", forward), ("backward.", backward)].map(|(prefix, part)| {
+            let tensors = Tensors::place(&part.0.table, &mut layout, prefix);
+            (part, tensors)
         });
         let mut all = SharedWeights::zeroed(layout.len());
-        for ((aligner, weights), tensors) in parts.iter().zip(tensors) {
-            aligner.move_weights(weights, &mut all, &layout, tensors);
+        for ((aligner, weights), tensors) in &parts {
+            aligner.move_weights(weights, &mut all, &layout, *tensors);
         }
-        let mut tensors = tensors.into_iter();
-        let directions = parts.map(|(aligner, _)| {
-            let tensors = tensors.next().expect("there are two");
-            Aligner { layout: layout.clone(), tensors, ..aligner }
+        let directions = parts.map(|((aligner, _), tensors)| Aligner {
+            layout: layout.clone(),
+            tensors,
+            ..aligner
         });
         (Self { directions, layout }, all)
     }

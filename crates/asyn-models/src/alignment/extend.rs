@@ -90,6 +90,10 @@ impl Aligner {
 
     /// Drops the smallest counts, but none of the empty word, until there are at most `most`, if
     /// there are more; returns how many were dropped.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the weights are not those of this aligner.
     pub fn prune(
         &self,
         weights: &SharedWeights,
@@ -116,10 +120,12 @@ impl Aligner {
         };
         let (mut starts, mut targets, mut kept) = (vec![0], Vec::new(), Vec::new());
         for ends in table.starts().windows(2) {
-            for place in ends[0] as usize..ends[1] as usize {
-                if keeps(place, counts[place]) {
-                    targets.push(table.targets()[place]);
-                    kept.push(counts[place]);
+            let row = ends[0] as usize..ends[1] as usize;
+            let places = row.clone().zip(&counts[row.clone()]).zip(&table.targets()[row]);
+            for ((place, &count), &target) in places {
+                if keeps(place, count) {
+                    targets.push(target);
+                    kept.push(count);
                 }
             }
             starts.push(u32::try_from(targets.len()).expect("fewer than there were"));

@@ -84,17 +84,16 @@ fn direction(bitext: &Bitext, is_forward: bool) -> Result<Direction, Box<dyn Err
     Ok(Direction { is_forward, aligner, pairs, of_text })
 }
 
+/// What was seen of a run: moments, and at each of them the links of some pairs.
+type Followed = (Vec<Moment>, Vec<Vec<Links>>);
+
 impl Direction {
     fn n_cells(&self) -> u64 {
         self.pairs.iter().map(|pair| ((pair.n_source() + 1) * pair.n_target()) as u64).sum()
     }
 
     /// Trains; returns for each moment the links of the first `n_gold` pairs of the text too.
-    fn follow(
-        &self,
-        how: &How,
-        n_gold: usize,
-    ) -> Result<(Vec<Moment>, Vec<Vec<Links>>), Box<dyn Error>> {
+    fn follow(&self, how: &How, n_gold: usize) -> Result<Followed, Box<dyn Error>> {
         let mut links = Vec::new();
         let trained = Trained {
             model: &self.aligner,

@@ -66,12 +66,11 @@ fn states(hmm: &Hmm, sentences: &[Box<[u32]>], weights: &SharedWeights) -> Vec<V
     let part = |sentences: &[Box<[u32]>]| -> Vec<Vec<u16>> {
         let worker = Worker::reader(hmm.layout(), weights);
         let mut workspace = hmm.workspace();
-        let decode = |words: &Box<[u32]>| {
-            let mut states = Vec::new();
-            hmm.decode(&worker, words, &mut workspace, &mut states);
-            states
-        };
-        sentences.iter().map(decode).collect()
+        let mut all = vec![Vec::new(); sentences.len()];
+        for (words, states) in sentences.iter().zip(&mut all) {
+            hmm.decode(&worker, words, &mut workspace, states);
+        }
+        all
     };
     thread::scope(|scope| {
         let parts = sentences.chunks(sentences.len().div_ceil(n_threads).max(1));

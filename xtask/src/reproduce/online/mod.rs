@@ -54,6 +54,7 @@ pub(super) struct Study {
 
 /// What a page shows.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a page has few parts")]
 enum Part {
     Text(String),
     Table(Table),
