@@ -68,6 +68,7 @@ fn one_worker_loses_nothing() {
     nothing_is_lost(Trainer::builder().update(sgd(1.0)).write(Write::Cas));
     nothing_is_lost(Trainer::builder().update(adam()));
     nothing_is_lost(Trainer::builder().update(adam()).write(Write::Cas));
+    let replicas = Some(Replicas { rows: 0, merge_every: 4 });
     nothing_is_lost(Trainer::builder().update(adam()).replicas(replicas));
 }
 

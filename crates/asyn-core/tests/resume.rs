@@ -27,12 +27,15 @@ fn sgd(averaging: Averaging) -> Sgd {
 
 /// The ways of reading and writing that keep something from step to step.
 fn settings<U>(
+    update: &U,
     builder: &TrainerBuilder<Serial, U>,
 ) -> Vec<(&'static str, TrainerBuilder<Serial, U>)>
 where
     U: Update + Clone,
 {
-    let replicas = Some(Replicas { rows: 10, merge_every: 4 });
+    // A rule that catches up on rows has no copies of them.
+    let rows = if update.catches_up() { 0 } else { 10 };
+    let replicas = Some(Replicas { rows, merge_every: 4 });
     let builder = || builder.clone();
     vec![
         ("plain", builder()),
@@ -109,7 +112,7 @@ fn compare<U: Update>(trainer: &Trainer<Serial, U>, clicks: &[Click], events: us
 fn check<U: Update + Clone>(update: U) {
     let clicks = separable_clicks(N, 40, 6);
     let builder = Trainer::builder().update(update.clone()).passes(3);
-    for (name, mut builder) in settings(&builder) {
+    for (name, mut builder) in settings(&update, &builder) {
         if update.kept_table().is_some() {
             builder = builder.replicas(None);
         }

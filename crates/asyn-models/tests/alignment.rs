@@ -291,13 +291,13 @@ fn directions_that_agree_expect_the_same_links() {
 
 #[test]
 fn directions_that_agree_train_alike_with_one_worker_of_any_strategy() {
-    let train =
-        |strategy: &dyn Fn(&AgreeingAligners, &[[AlignmentPair; 2]], &mut SharedWeights)| {
-            let (both, mut weights, pairs) = both_directions();
-            strategy(&both, &pairs, &mut weights);
-            let [one, other] = both.split(&weights);
-            [one.0.export(&one.1), other.0.export(&other.1)]
-        };
+    type Train<'t> = &'t dyn Fn(&AgreeingAligners, &[[AlignmentPair; 2]], &mut SharedWeights);
+    let train = |strategy: Train<'_>| {
+        let (both, mut weights, pairs) = both_directions();
+        strategy(&both, &pairs, &mut weights);
+        let [one, other] = both.split(&weights);
+        [one.0.export(&one.1), other.0.export(&other.1)]
+    };
     fn with<S: Strategy>(
         strategy: S,
         (both, pairs): (&AgreeingAligners, &[[AlignmentPair; 2]]),
