@@ -8,8 +8,8 @@
 //!
 //! With `L` counts of a direction and a part of `P` pairs of words, a direction takes 8 L bytes; the
 //! pattern of a part takes 8 P, joining both 16 L + 12 P, and a second copy of the pairs 4 P where
-//! the directions agree. Half of the memory is for counts, a quarter for parts, and the rest for
-//! words and all else.
+//! the directions agree. Of what is left beside the program itself, half is for counts, a quarter
+//! for parts, and the rest for words and all else.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,6 +27,9 @@ use crate::failure::Failure;
 use crate::forecast::size;
 use crate::machine;
 use crate::progress::Talk;
+
+/// What the program holds with hardly any text: 11 MB, and some room for what the system rounds up.
+const PROGRAM: u64 = 16_000_000;
 
 /// A number of passes with a model.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +131,7 @@ impl Training<'_> {
     fn in_parts(&mut self, phases: &[Phase], limit: u64) -> Result<(), Failure> {
         let n_directions = self.args.direction.directions().len() as u64;
         let of_part = if self.args.agreement { 40 } else { 24 };
+        let limit = limit.saturating_sub(PROGRAM).max(limit / 4);
         let n_cells = usize::try_from(limit / 4 / of_part).unwrap_or(usize::MAX);
         let n_counts = usize::try_from(limit / 2 / (16 + 8 * n_directions)).unwrap_or(usize::MAX);
         // Lines a part would be too many, but for those who want to know more.
