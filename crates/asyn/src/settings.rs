@@ -382,7 +382,8 @@ impl Settings {
             && self.read == ReadChoice::InPlace
             && self.update != UpdateChoice::AdaptiveRevision;
         let (rows, pays) = match self.bilstm {
-            Some(_) => (0, self.accumulate < defaults::NETWORK_COPIES_BELOW),
+            // The simulator does not know what reading a copy costs.
+            Some(_) => (0, self.accumulate < defaults::NETWORK_COPIES_BELOW && !self.simulate),
             None => (defaults::REPLICA_ROWS, true),
         };
         self.replicas.get_or_insert(Replication((shares && pays).then_some(rows)));

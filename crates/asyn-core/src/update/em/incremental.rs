@@ -25,6 +25,9 @@ use crate::worker::Worker;
 
 /// Incremental EM. It keeps the expected counts of every example.
 ///
+/// A step is by how much counts changed, so instruments that compute its gradient a second time
+/// have nothing to compare it with.
+///
 /// ```
 /// use asyn_core::{IncrementalEm, Trainer};
 ///
