@@ -19,6 +19,7 @@ use super::{Multinomials, sum_up};
 use crate::gradient::Gradient;
 use crate::layout::Layout;
 use crate::remembered::Remembered;
+use crate::replica::Merge;
 use crate::shared::SharedWeights;
 use crate::update::{Step, Training, Update, Window, add};
 use crate::worker::Worker;
@@ -98,6 +99,11 @@ impl Update for IncrementalEm {
 
     fn tables<'s>(&self, state: &'s IncrementalEmState) -> Vec<&'s SharedWeights> {
         vec![&state.initial]
+    }
+
+    /// Steps do not write the counts that training starts from.
+    fn merges(&self, _state: &IncrementalEmState, _table: usize) -> Merge {
+        Merge::Never
     }
 
     fn window_end(&self, state: &IncrementalEmState, ticket: u64) -> u64 {
