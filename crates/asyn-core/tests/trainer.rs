@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use asyn_core::{
-    Adf, AsynGrad, Averaging, Error, Event, Model, Outcome, Read, Replicas, Sampling, Schedule,
-    Sgd, SharedWeights, Strategy, Trainer, TrainerBuilder, Update,
+    Adf, AsynGrad, Averaging, Error, Event, IncrementalEm, Instruments, Model, Outcome, Read,
+    Replicas, Sampling, Schedule, Sgd, SharedWeights, Strategy, Trainer, TrainerBuilder, Update,
 };
 use asyn_testing::{Logistic, separable_clicks};
 use tasks::{Noted, Plane, Slope};
@@ -126,6 +126,13 @@ fn replicas_and_snapshots_exclude_each_other() {
     let replicas = Some(Replicas { rows: 1, merge_every: 1 });
     let built = Trainer::builder().read(Read::Snapshot).replicas(replicas).build();
     assert!(matches!(built, Err(Error::Conflict { first: "snapshot reads", .. })), "{built:?}");
+}
+
+#[test]
+fn changes_of_gradients_and_probes_exclude_each_other() {
+    let update = IncrementalEm::default();
+    let built = Trainer::builder().update(update).instruments(Instruments::default_set()).build();
+    assert!(matches!(built, Err(Error::Conflict { .. })), "{built:?}");
 }
 
 #[test]

@@ -215,7 +215,8 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
     ///
     /// [`Error::Setting`] if a number is out of its range, one of the update rule
     /// included, and [`Error::Conflict`] if replicas are combined with snapshots or with
-    /// [`AdaptiveRevision`](crate::AdaptiveRevision).
+    /// [`AdaptiveRevision`](crate::AdaptiveRevision), or [`IncrementalEm`](crate::IncrementalEm)
+    /// with [`Instruments::paired`].
     pub fn build(self) -> Result<Trainer<S, U>> {
         let at_least_one = |setting, value: u64| {
             let actual = value.to_string();
@@ -274,6 +275,13 @@ impl<S: Strategy, U: Update> TrainerBuilder<S, U> {
                 first: "an update rule that looks at what others wrote meanwhile",
                 second: "replicas",
                 reason: "what others write to their replicas cannot be seen",
+            });
+        }
+        if self.update.remembers() && self.instruments.paired.is_some() {
+            return Err(Error::Conflict {
+                first: "an update rule that steps by the change of a gradient",
+                second: "instruments that compute gradients again",
+                reason: "the gradient of a step has nothing to be compared with",
             });
         }
         Ok(Trainer {

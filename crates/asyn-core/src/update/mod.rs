@@ -168,10 +168,15 @@ pub trait Update: Sync {
         None
     }
 
-    /// Returns where the rule keeps the gradient of each example, if it does. A step is then given by
-    /// how much the gradients of its examples have changed since they were last drawn.
+    /// Returns true if the rule keeps the gradient of each example. A step is then given by how much
+    /// the gradients of its examples have changed since they were last drawn.
     ///
     /// Such a rule needs a model whose gradient of an example always adds to the same weights.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Returns where the rule keeps the gradients, if it [`remembers`](Update::remembers) them.
     fn remembered<'s>(&self, _state: &'s Self::State) -> Option<&'s Remembered> {
         None
     }

@@ -27,7 +27,7 @@ use crate::worker::Worker;
 /// Incremental EM. It keeps the expected counts of every example.
 ///
 /// A step is by how much counts changed, so instruments that compute its gradient a second time
-/// have nothing to compare it with.
+/// have nothing to compare it with: a trainer of both is refused.
 ///
 /// ```
 /// use asyn_core::{IncrementalEm, Trainer};
@@ -123,6 +123,10 @@ impl Update for IncrementalEm {
             state.end_of_first = Some(passes * state.n_examples);
             state.initial = copy(weights);
         }
+    }
+
+    fn remembers(&self) -> bool {
+        true
     }
 
     fn remembered<'s>(&self, state: &'s IncrementalEmState) -> Option<&'s Remembered> {
