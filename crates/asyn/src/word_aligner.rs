@@ -172,17 +172,19 @@ impl WordAligner {
         let fits = |n: usize| (1..=most).contains(&n);
         let used = |pair: &usize| fits(bitext.lengths(*pair).0) && fits(bitext.lengths(*pair).1);
         let used: Vec<usize> = (0..bitext.n_pairs()).filter(used).collect();
-        let ids = |side: &Side, words: &Words| -> Vec<Vec<u32>> {
+        let ids = |side: &Side, words: &Words| -> Vec<u32> {
             let id = |word| words.find(word).expect("all words were learned");
             let ids: Vec<u32> = side.words().iter().map(id).collect();
-            let words = |pair: usize| side.sentence(pair).iter();
-            used.iter().map(|&pair| words(pair).map(|&id| ids[id as usize]).collect()).collect()
+            side.ids().iter().map(|&id| ids[id as usize]).collect()
         };
-        let (left, right) = (ids(bitext.left(), &self.left), ids(bitext.right(), &self.right));
-        let (source, target) = direction.ends(&left, &right);
+        let sides = (bitext.left(), bitext.right());
+        let (left, right) = (ids(sides.0, &self.left), ids(sides.1, &self.right));
+        let pair = |at: usize| {
+            let pair = used[at];
+            direction.ends(&left[sides.0.range(pair)], &right[sides.1.range(pair)])
+        };
         let n_words = direction.ends(self.left.len(), self.right.len());
-        let (table, pairs) =
-            Cooccurrences::build(n_words, used.len(), |at| (&source[at][..], &target[at][..]))?;
+        let (table, pairs) = Cooccurrences::build(n_words, used.len(), pair)?;
         // Training is when most memory is held.
         drop((left, right));
         let n_new = if is_new { used.len() as u64 } else { 0 };
@@ -295,7 +297,7 @@ impl WordAligner {
             file.blobs.insert(name("targets"), to_bytes(table.targets()));
             let tensor = LentTensor {
                 shape: vec![table.targets().len()],
-                visit: Box::new(move |take| take(&trained.aligner.export(&trained.weights))),
+                visit: Box::new(move |take| trained.aligner.visit_counts(&trained.weights, take)),
             };
             lent.insert(name("counts"), tensor);
             let jumps = trained.aligner.export_jumps(&trained.weights);

@@ -8,6 +8,7 @@
 //! A pair is a line of both sides; lines are kept even where a side is empty, so that what is said
 //! of pair `n` stands in line `n`.
 
+use std::ops::Range;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -163,7 +164,21 @@ impl Side {
     ///
     /// If there is no such sentence.
     pub fn sentence(&self, pair: usize) -> &[u32] {
-        &self.ids[self.starts[pair]..self.starts[pair + 1]]
+        &self.ids[self.range(pair)]
+    }
+
+    /// Returns the word ids of all sentences, one after another.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Returns where a sentence lies among all [`ids`](Self::ids).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such sentence.
+    pub fn range(&self, pair: usize) -> Range<usize> {
+        self.starts[pair]..self.starts[pair + 1]
     }
 
     fn n_lines(&self) -> usize {

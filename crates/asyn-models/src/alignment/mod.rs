@@ -47,6 +47,8 @@ mod extend;
 pub use agreement::{AgreeingAligners, AgreementWorkspace};
 pub use cooccurrence::{AlignmentPair, Cooccurrences};
 
+use std::convert::Infallible;
+
 use crate::error::{Error, Result};
 use expect::{Chain, N_JUMPS, independent, initial_jumps, weigh_by_diagonal};
 
@@ -57,6 +59,9 @@ use asyn_core::{
 
 /// The floats of a row of the tensors, in which counts are stored one after another.
 const ROW: usize = 8;
+
+/// The counts that are visited at once.
+const AT_ONCE: usize = 1 << 14;
 
 /// What says which source word a target word comes from, before the words are looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -198,11 +203,34 @@ impl Aligner {
     /// Returns the counts as they are saved: one for each of [`Cooccurrences::targets`].
     #[must_use]
     pub fn export(&self, weights: &SharedWeights) -> Vec<Real> {
-        let mut counts = vec![0.0; self.table.targets().len()];
-        weights
-            .view(self.layout.tensor(self.tensors.counts).start, counts.len())
-            .read_into(&mut counts);
+        let mut counts = Vec::with_capacity(self.table.targets().len());
+        let Ok(()) = self.visit_counts(weights, |some| {
+            counts.extend_from_slice(some);
+            Ok::<_, Infallible>(())
+        });
         counts
+    }
+
+    /// Calls `take` with the counts of [`Aligner::export`], some at a time, so that no copy of all of
+    /// them is made.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `take`.
+    pub fn visit_counts<E>(
+        &self,
+        weights: &SharedWeights,
+        mut take: impl FnMut(&[Real]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.layout.tensor(self.tensors.counts).start;
+        let n = self.table.targets().len();
+        let mut some = vec![0.0; AT_ONCE.min(n)];
+        for at in (0..n).step_by(AT_ONCE) {
+            let some = &mut some[..AT_ONCE.min(n - at)];
+            weights.view(start + at, some.len()).read_into(some);
+            take(some)?;
+        }
+        Ok(())
     }
 
     /// Returns the counts of jumps as they are saved.
