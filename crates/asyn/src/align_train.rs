@@ -28,8 +28,8 @@ use crate::forecast::size;
 use crate::machine;
 use crate::progress::Talk;
 
-/// What the program holds with hardly any text: 11 MB, and some room for what the system rounds up.
-const PROGRAM: u64 = 16_000_000;
+/// What the program holds with hardly any text: 11 MB, and room for what the allocator keeps.
+const PROGRAM: u64 = 20_000_000;
 
 /// A number of passes with a model.
 #[derive(Debug, Clone, Copy)]
