@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use asyn_core::{
     AsynGrad, BatchEm, Event, IncrementalEm, Model, Multinomials, Replicas, Serial, SharedWeights,
-    SplitMix64, StepwiseEm, Strategy, Trainer, TrainerBuilder, Update,
+    SplitMix64, StepSizes, StepwiseEm, Strategy, Trainer, TrainerBuilder, Update,
 };
 use asyn_data::{Bitext, Format, FormatOptions, Words, planted};
 use asyn_models::{Aligner, AlignmentPair, Cooccurrences, Distortion, Hmm};
@@ -31,9 +31,18 @@ const ROUNDS: usize = 7;
 /// The passes of runs of which the likelihood is printed.
 const PASSES: u32 = 10;
 
-/// Pairs of a step, and the power of step sizes, of stepwise EM.
-const STEPS: [(u32, f32); 8] =
-    [(50, 0.7), (50, 0.9), (100, 0.7), (100, 0.8), (100, 1.0), (200, 0.7), (500, 0.6), (500, 0.8)];
+/// Pairs of a step, and the power of step sizes where these are not by the length of a pass, of
+/// stepwise EM.
+const STEPS: [(u32, Option<f32>); 8] = [
+    (10, None),
+    (100, None),
+    (1000, None),
+    (50, Some(0.9)),
+    (100, Some(0.7)),
+    (100, Some(0.8)),
+    (100, Some(1.0)),
+    (500, Some(0.6)),
+];
 
 fn main() {
     let likelihood = std::env::args().any(|argument| argument == "likelihood");
@@ -163,9 +172,11 @@ fn likelihoods(aligner: &Aligner, pairs: &[AlignmentPair], passes: u32) {
             start.print(&format!("incremental {per_step}"), builder);
         }
         for (per_step, power) in STEPS {
-            let update = StepwiseEm { power, ..stepwise(multinomials.clone()) };
+            let sizes = power.map_or(StepSizes::Window, StepSizes::Power);
+            let update = StepwiseEm { sizes, ..stepwise(multinomials.clone()) };
             let builder = Trainer::builder().update(update).accumulate(per_step);
-            start.print(&format!("stepwise {per_step}, {power}"), builder);
+            let power = power.map(|power| format!(", {power}"));
+            start.print(&format!("stepwise {per_step}{}", power.unwrap_or_default()), builder);
         }
     }
 }

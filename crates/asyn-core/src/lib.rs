@@ -141,7 +141,7 @@ pub use update::{
     Adam, AdamForm, AdamState, AdaptiveRevision, AdaptiveRevisionState, Adf, AdfCounting,
     AdfCountingState, AdfState, Averaging, BatchEm, BatchEmState, Frequencies, Groups,
     IncrementalEm, IncrementalEmState, L2Form, Moments, Multinomials, Sgd, SgdState, Step,
-    StepwiseEm, StepwiseEmState, Training, Update, Window,
+    StepSizes, StepwiseEm, StepwiseEmState, Training, Update, Window,
 };
 pub use worker::{Read, Worker, Write};
 

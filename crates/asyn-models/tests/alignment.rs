@@ -5,8 +5,8 @@
 
 use asyn_core::simulate::{CostModel, Simulated};
 use asyn_core::{
-    AsynGrad, Batch, BatchEm, Gradient, Model, Real, Serial, SharedWeights, SplitMix64, StepwiseEm,
-    Strategy, Trainer, Update, Worker,
+    AsynGrad, Batch, BatchEm, Gradient, Model, Real, Serial, SharedWeights, SplitMix64, StepSizes,
+    StepwiseEm, Strategy, Trainer, Update, Worker,
 };
 use asyn_models::{AgreeingAligners, Aligner, AlignmentPair, Cooccurrences, Distortion};
 use asyn_sync::{Locked, Minibatch, RoundRobin};
@@ -415,8 +415,24 @@ fn probabilities_sum_to_1_when_all_is_quiet() {
 }
 
 #[test]
+fn steps_by_the_length_of_a_pass_come_near_batch_em_in_few_passes() {
+    let batch = |passes| {
+        let update = BatchEm { multinomials: rule().multinomials };
+        likelihood(&train(Serial, update, 1, passes, 1))
+    };
+    for per_step in [1, 6, 20] {
+        let run = |passes| {
+            let update = StepwiseEm { sizes: StepSizes::Window, ..rule() };
+            likelihood(&train(Serial, update, 1, passes, per_step))
+        };
+        assert!(run(2) > batch(5), "{per_step}: {} {}", run(2), batch(5));
+        assert!(run(20) > 1.001 * batch(20), "{per_step}: {} {}", run(20), batch(20));
+    }
+}
+
+#[test]
 fn many_steps_do_not_overflow() {
-    let run = train(AsynGrad, StepwiseEm { power: 0.51, ..rule() }, 2, 20, 1);
+    let run = train(AsynGrad, StepwiseEm { sizes: StepSizes::Power(0.51), ..rule() }, 2, 20, 1);
     assert!(run.2.to_vec().iter().all(|count| count.is_finite()));
     assert!(likelihood(&run).is_finite());
 }

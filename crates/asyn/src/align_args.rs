@@ -120,9 +120,10 @@ pub(crate) struct AlignTrainArgs {
     /// of all, from 1 to 1000, or as many as for --init].
     #[arg(long, value_name = "N")]
     pub(crate) accumulate: Option<NonZeroU32>,
-    /// Steps of stepwise EM are (k + 2)^-X: above 0.5 and at most 1.
-    #[arg(long, value_name = "X", default_value_t = defaults::EM_POWER)]
-    pub(crate) power: f32,
+    /// Steps of stepwise EM are (k + 2)^-X, X above 0.5 and at most 1 [default: by the length of a
+    /// pass].
+    #[arg(long, value_name = "X")]
+    pub(crate) power: Option<f32>,
     /// Seed of the order of pairs.
     #[arg(long, value_name = "N", default_value_t = defaults::SEED)]
     pub(crate) seed: u64,

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use asyn::core::{Multinomials, Observer, Outcome, Strategy, Trainer, Update};
+use asyn::core::{Multinomials, Observer, Outcome, StepSizes, Strategy, Trainer, Update};
 use asyn::data::{Bitext, Side};
 use asyn::models::Distortion;
 use asyn::{AgreementTask, AlignmentTask, Direction, WordAligner};
@@ -293,7 +293,7 @@ impl Training<'_> {
             work: (n_cells, "cells"),
             strategy: args.strategy,
             update: args.update,
-            power: args.power,
+            sizes: args.power.map_or(StepSizes::Window, StepSizes::Power),
             first_step,
             threads: args.threads,
             passes,

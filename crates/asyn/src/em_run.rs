@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use asyn::core::{
     AsynGrad, BatchEm, Event, IncrementalEm, Multinomials, Observer, Outcome, Replicas, Serial,
-    StepwiseEm, Strategy, Trainer, Update,
+    StepSizes, StepwiseEm, Strategy, Trainer, Update,
 };
 use asyn::sync::{Locked, Minibatch, RoundRobin};
 
@@ -40,7 +40,8 @@ pub(crate) struct EmRun {
     pub(crate) work: (u64, &'static str),
     pub(crate) strategy: StrategyChoice,
     pub(crate) update: EmChoice,
-    pub(crate) power: f32,
+    /// The sizes of the steps of stepwise EM.
+    pub(crate) sizes: StepSizes,
     /// The number of the first step, for stepwise EM.
     pub(crate) first_step: u64,
     pub(crate) threads: Option<NonZeroUsize>,
@@ -70,8 +71,8 @@ impl EmRun {
         let multinomials = trainee.multinomials();
         match self.update {
             EmChoice::Stepwise => {
-                let (power, first_step) = (self.power, self.first_step);
-                self.with_update(trainee, StepwiseEm { power, first_step, multinomials })
+                let (sizes, first_step) = (self.sizes, self.first_step);
+                self.with_update(trainee, StepwiseEm { sizes, first_step, multinomials })
             }
             EmChoice::Batch => self.with_update(trainee, BatchEm { multinomials }),
             EmChoice::Incremental => self.with_update(trainee, IncrementalEm { multinomials }),

@@ -6,7 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use asyn::StateTagger;
-use asyn::core::{Multinomials, Observer, Outcome, Strategy, Trainer, Update};
+use asyn::core::{Multinomials, Observer, Outcome, StepSizes, Strategy, Trainer, Update};
 use asyn::data::{Format, FormatOptions};
 use clap::Args;
 
@@ -53,7 +53,7 @@ pub(crate) struct HmmArgs {
     #[arg(long, value_name = "N", default_value_t = defaults::HMM_ACCUMULATE)]
     accumulate: NonZeroU32,
     /// Steps of stepwise EM are (k + 2)^-X: above 0.5 and at most 1.
-    #[arg(long, value_name = "X", default_value_t = defaults::EM_POWER)]
+    #[arg(long, value_name = "X", default_value_t = defaults::HMM_POWER)]
     power: f32,
     /// Seed of the counts that training starts from, and of the order of sentences.
     #[arg(long, value_name = "N", default_value_t = defaults::SEED)]
@@ -84,7 +84,7 @@ pub(crate) fn train(args: &HmmArgs, talk: Talk) -> Result<(), Failure> {
         work: (corpus.n_tokens() as u64, "tokens"),
         strategy: args.strategy,
         update: args.update,
-        power: args.power,
+        sizes: StepSizes::Power(args.power),
         first_step: 0,
         threads: args.threads,
         passes: args.passes.get(),

@@ -30,8 +30,8 @@ pub use adaptive_revision::{AdaptiveRevision, AdaptiveRevisionState};
 pub use adf::{Adf, AdfState};
 pub use adf_counting::{AdfCounting, AdfCountingState};
 pub use em::{
-    BatchEm, BatchEmState, Groups, IncrementalEm, IncrementalEmState, Multinomials, StepwiseEm,
-    StepwiseEmState,
+    BatchEm, BatchEmState, Groups, IncrementalEm, IncrementalEmState, Multinomials, StepSizes,
+    StepwiseEm, StepwiseEmState,
 };
 pub use frequencies::Frequencies;
 pub use l2::L2Form;

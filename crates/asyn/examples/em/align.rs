@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::thread;
 
-use asyn::core::{Batch, Gradient, Model, SharedWeights, Worker};
+use asyn::core::{Batch, Gradient, Model, SharedWeights, StepSizes, Worker};
 use asyn::data::{AlignmentScore, Bitext, GoldLinks, Links, Symmetry, read_gold};
 use asyn::models::{Aligner, AlignmentPair, Cooccurrences, Distortion};
 
@@ -99,6 +99,7 @@ impl Direction {
             model: &self.aligner,
             examples: &self.pairs,
             multinomials: self.aligner.multinomials(),
+            sizes: StepSizes::Window,
             weights: self.aligner.initial_weights(1),
         };
         let look = |weights: &SharedWeights| {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use asyn::core::simulate::{CostModel, Simulated};
 use asyn::core::{
     AsynGrad, BatchEm, Delay, Event, IncrementalEm, Model, Multinomials, Serial, SharedWeights,
-    StepwiseEm, Strategy, Trainer, Update,
+    StepSizes, StepwiseEm, Strategy, Trainer, Update,
 };
 use asyn::sync::{Locked, Minibatch};
 use clap::ValueEnum;
@@ -32,9 +32,9 @@ pub(crate) struct How {
     /// The examples of a step of one worker.
     #[arg(long, default_value = "4")]
     accumulate: NonZeroU32,
-    /// Steps of stepwise EM are (k + 2)^-X.
-    #[arg(long, default_value_t = 0.7)]
-    power: f32,
+    /// Steps of stepwise EM are (k + 2)^-X [default: by the length of a pass for align, 0.7 for hmm].
+    #[arg(long)]
+    power: Option<f32>,
     /// The seed of the order of examples.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -86,6 +86,8 @@ pub(crate) struct Trained<'a, M: Model> {
     pub(crate) model: &'a M,
     pub(crate) examples: &'a [M::Example],
     pub(crate) multinomials: Vec<Multinomials>,
+    /// Those of stepwise EM where no others are asked for.
+    pub(crate) sizes: StepSizes,
     pub(crate) weights: SharedWeights,
 }
 
@@ -102,7 +104,8 @@ impl How {
         let multinomials = trained.multinomials.clone();
         match self.update {
             Rule::Stepwise => {
-                let update = StepwiseEm { power: self.power, first_step: 0, multinomials };
+                let sizes = self.power.map_or(trained.sizes, StepSizes::Power);
+                let update = StepwiseEm { sizes, first_step: 0, multinomials };
                 match (self.simulate, self.strategy) {
                     (false, _) => self.with_update(trained, update, look),
                     (true, Sharing::Serial) => self.simulated(trained, update, Serial, look),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::thread;
 
-use asyn::core::{Decode, Model, SharedWeights, Worker};
+use asyn::core::{Decode, Model, SharedWeights, StepSizes, Worker};
 use asyn::data::{Clusters, Corpus, Words, open_columns};
 use asyn::models::Hmm;
 
@@ -44,6 +44,7 @@ pub(crate) fn run(text: &Text, how: &How) -> Result<(usize, u64, Vec<Moment>), B
         model: &hmm,
         examples: &sentences,
         multinomials: hmm.multinomials(),
+        sizes: StepSizes::default(),
         weights: hmm.initial_weights(text.start_seed),
     };
     let look = |weights: &SharedWeights| {

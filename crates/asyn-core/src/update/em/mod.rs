@@ -21,7 +21,7 @@ mod stepwise;
 
 pub use batch::{BatchEm, BatchEmState};
 pub use incremental::{IncrementalEm, IncrementalEmState};
-pub use stepwise::{StepwiseEm, StepwiseEmState};
+pub use stepwise::{StepSizes, StepwiseEm, StepwiseEmState};
 
 use std::sync::Arc;
 

@@ -4,8 +4,10 @@
 //! (Liang and Klein, "Online EM for Unsupervised Models", NAACL 2009)
 //!
 //! ```text
-//! μ ← (1 − η_k) μ + η_k s,    η_k = (k + 2)^−α,  0.5 < α ≤ 1
+//! μ ← (1 − η_k) μ + η_k s
 //! ```
+//!
+//! with step sizes `η_k` that fall ([`StepSizes`]).
 //!
 //! Shrinking every count in every step is avoided by storing `S = G μ` with the growth
 //! `G = 1 / Π_{j<k} (1 − η_j)`: a step adds `η_k G_{k+1} s` to what it touches, and probabilities,
@@ -28,6 +30,10 @@ use crate::shared::SharedWeights;
 use crate::update::{Step, Training, Update, Window, add, check_setting};
 use crate::worker::Worker;
 
+/// `a` and `h` of [`StepSizes::Window`].
+const WINDOW_GAIN: f64 = 16.0;
+const WINDOW_START: f64 = 6.0;
+
 /// By how much the counts may grow from one quiet point to the next.
 const MOST_GROWTH: f64 = (1_u64 << 40) as f64;
 
@@ -35,31 +41,44 @@ const MOST_GROWTH: f64 = (1_u64 << 40) as f64;
 /// normal number.
 const LEAST_COUNT: Real = 1.0 / (1_u128 << 90) as Real;
 
+/// The sizes `η_k` of the steps `k` = 0, 1, … of stepwise EM.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum StepSizes {
+    /// `(k + 2)^−α` with an α above 0.5 and at most 1 (Liang and Klein 2009). Counts are means over
+    /// few examples for long, and their noise leads out of poor optima.
+    Power(Real),
+    /// `a / (k + a + h N)` for `N` steps a pass, with `a` = 16 and `h` = 6. Counts are means over
+    /// three eighths of a pass in the beginning, and after `t` passes over `(t + 6) / 16`, whatever the
+    /// number of examples of a step. For models whose optima are alike, such as IBM Model 1, this
+    /// reaches a likelihood in fewer passes.
+    Window,
+}
+
+/// α = 0.7 (Gimpel, Das and Smith, CoNLL 2010).
+impl Default for StepSizes {
+    fn default() -> Self {
+        Self::Power(0.7)
+    }
+}
+
 /// Stepwise EM.
 ///
 /// ```
-/// use asyn_core::{StepwiseEm, Trainer};
+/// use asyn_core::{StepSizes, StepwiseEm, Trainer};
 ///
-/// let update = StepwiseEm { power: 0.7, ..StepwiseEm::default() };
+/// let update = StepwiseEm { sizes: StepSizes::Power(0.7), ..StepwiseEm::default() };
 /// assert!(Trainer::builder().update(update).accumulate(100).build().is_ok());
-/// let update = StepwiseEm { power: 0.5, ..StepwiseEm::default() };
+/// let update = StepwiseEm { sizes: StepSizes::Power(0.5), ..StepwiseEm::default() };
 /// assert!(Trainer::builder().update(update).build().is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct StepwiseEm {
-    /// α, above 0.5 and at most 1; the smaller, the longer the steps.
-    pub power: Real,
+    /// How the sizes of steps fall.
+    pub sizes: StepSizes,
     /// The number of the first step: above 0 where earlier training is continued.
     pub first_step: u64,
     /// The distributions whose totals are weights.
     pub multinomials: Vec<Multinomials>,
-}
-
-/// α = 0.7 from step 0 on, without totals.
-impl Default for StepwiseEm {
-    fn default() -> Self {
-        Self { power: 0.7, first_step: 0, multinomials: Vec::new() }
-    }
 }
 
 /// What [`StepwiseEm`] keeps during a run.
@@ -82,8 +101,14 @@ pub struct StepwiseEmState {
 
 impl StepwiseEm {
     #[allow(clippy::cast_precision_loss, reason = "steps are far fewer than 2^53")]
-    fn rate(&self, step: u64) -> f64 {
-        ((step + 2) as f64).powf(-f64::from(self.power))
+    fn rate(&self, state: &StepwiseEmState, step: u64) -> f64 {
+        match self.sizes {
+            StepSizes::Window => {
+                let steps_a_pass = 1.0 / state.share;
+                WINDOW_GAIN / (step as f64 + WINDOW_GAIN + WINDOW_START * steps_a_pass)
+            }
+            StepSizes::Power(power) => ((step + 2) as f64).powf(-f64::from(power)),
+        }
     }
 }
 
@@ -95,12 +120,20 @@ impl Update for StepwiseEm {
     }
 
     fn describe(&self) -> String {
-        format!("stepwise em with step (k + 2)^-{}", self.power)
+        match self.sizes {
+            StepSizes::Window => "stepwise em with steps by the length of a pass".to_owned(),
+            StepSizes::Power(power) => format!("stepwise em with step (k + 2)^-{power}"),
+        }
     }
 
     fn check(&self) -> Result<()> {
-        let holds = self.power > 0.5 && self.power <= 1.0;
-        check_setting("power", "above 0.5 and at most 1", self.power, holds)
+        match self.sizes {
+            StepSizes::Power(power) => {
+                let holds = power > 0.5 && power <= 1.0;
+                check_setting("power", "above 0.5 and at most 1", power, holds)
+            }
+            StepSizes::Window => Ok(()),
+        }
     }
 
     #[allow(clippy::cast_precision_loss, reason = "examples are far fewer than 2^53")]
@@ -135,7 +168,7 @@ impl Update for StepwiseEm {
         let mut step = state.next_step;
         // A window as long as the longest segment that anybody asks for is long enough.
         while growth < MOST_GROWTH && step - state.next_step < 1 << 20 {
-            growth /= 1.0 - self.rate(step);
+            growth /= 1.0 - self.rate(state, step);
             step += 1;
         }
         ticket.saturating_add((step - state.next_step) * state.per_step)
@@ -160,7 +193,7 @@ impl Update for StepwiseEm {
         state.first_ticket = window.first_ticket;
         state.factors.clear();
         for _ in 0..(window.n_examples as u64).div_ceil(state.per_step) {
-            let rate = self.rate(state.next_step);
+            let rate = self.rate(state, state.next_step);
             state.growth /= 1.0 - rate;
             state.factors.push((rate * state.growth) as Real);
             state.next_step += 1;
