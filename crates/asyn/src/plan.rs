@@ -7,16 +7,17 @@ use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
 use asyn::core::theory::{Lbfgs, Minimum, Stop};
 use asyn::core::{
     AdamForm, AdaptiveRevision, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint,
-    Outcome, Serial, Strategy, Update,
+    Outcome, Read, Serial, Strategy, Update,
 };
 use asyn::data::{Encoded, TokenIds};
 use asyn::sync::{Bounded, Locked, Minibatch, RoundRobin};
 
 use crate::choice::{StrategyChoice, UpdateChoice};
 use crate::data::Data;
+use crate::defaults;
 use crate::failure::Failure;
 use crate::recording::{Events, Tape};
-use crate::rules::{adam, adf, real, sgd, trainer};
+use crate::rules::{adam, adf, read, real, sgd, trainer};
 use crate::settings::Settings;
 use crate::watch::Watch;
 
@@ -107,7 +108,14 @@ impl Run<'_> {
     }
 
     fn simulated(self, strategy: impl Strategy, tape: &mut Tape) -> Result<Outcome, Failure> {
-        let cost = self.settings.cost.map_or_else(CostModel::default, |cost| cost.0);
+        let cost = match (self.settings.cost, &self.settings.bilstm) {
+            (Some(cost), _) => cost.0,
+            (None, None) => CostModel::default(),
+            (None, Some(_)) => match strategy.read(read(self.settings)) {
+                Read::InPlace => defaults::BILSTM_IN_PLACE,
+                Read::Snapshot => defaults::BILSTM_COPIED,
+            },
+        };
         let simulated = Simulated::new(strategy, cost).map_err(asyn::Error::from)?;
         let keeps_turns = matches!(tape, Tape::Record);
         let simulated = match std::mem::take(tape) {

@@ -13,6 +13,14 @@ use crate::failure::Failure;
 use crate::network::NetworkSettings;
 use crate::settings::Settings;
 
+/// Returns how workers read if their strategy does not say.
+pub(crate) fn read(settings: &Settings) -> Read {
+    match settings.read {
+        ReadChoice::InPlace => Read::InPlace,
+        ReadChoice::Snapshot => Read::Snapshot,
+    }
+}
+
 /// Makes the trainer of the settings.
 pub(crate) fn trainer<S: Strategy, U: Update>(
     settings: &Settings,
@@ -31,10 +39,7 @@ pub(crate) fn trainer<S: Strategy, U: Update>(
             SamplingChoice::WithoutReplacement => Sampling::WithoutReplacement,
             SamplingChoice::WithReplacement => Sampling::WithReplacement,
         })
-        .read(match settings.read {
-            ReadChoice::InPlace => Read::InPlace,
-            ReadChoice::Snapshot => Read::Snapshot,
-        })
+        .read(read(settings))
         .write(match settings.write {
             WriteChoice::Racy => Write::Racy,
             WriteChoice::Cas => Write::Cas,

@@ -46,13 +46,6 @@ const OF_BILSTM: [&[u32]; 2] = [&[1, 2, 4, 6, 8, 10], &[2, 6, 10]];
 const RACERS: [&str; 3] = [ASYNGRAD, "round-robin", "locked"];
 const ASYNGRAD: &str = "AsynGrad";
 
-/// The simulated costs of a Bi-LSTM, in nanoseconds. With 170 units one worker makes 32 thousand
-/// tokens a second and two 1.84 times as many, where 37 thousand and 1.86 times were measured (AMD
-/// EPYC of family 26, 25 November 2026). A gradient in place loads the weights of the recurrence at
-/// each token, one on a copy once a sentence: a thirtieth of the loads for the same computation.
-const IN_PLACE: &str = "load=0.25,compute=0.4,miss=0.3,grain=20000";
-const COPIED: &str = "load=0.25,compute=19,miss=0.3,grain=20000";
-
 const RICH: &str = "--rich-edges";
 const INSTRUMENTS: [&str; 2] = ["--instruments", "full"];
 /// Whose the moments of Adam are if not of all, with the flags that ask for it.
@@ -87,8 +80,6 @@ struct Way<'a> {
     contender: Contender,
     train: &'a Path,
     flags: Vec<&'static str>,
-    /// What things cost where workers are simulated, if not what they cost by default.
-    cost: Option<&'static str>,
 }
 
 /// What all runs have in common.
@@ -190,9 +181,7 @@ impl Watch<'_> {
 
     fn snapshot(&self, train: &Path) -> Result<Vec<Watched>> {
         let flags = [self.experiment.flags, &["--read", "snapshot"]].concat();
-        let mut way = self.asyngrad("snapshot", train, &flags);
-        way.cost = self.cost(true);
-        self.both(&way)
+        self.both(&self.asyngrad("snapshot", train, &flags))
     }
 
     /// Runs each contender whose simulated speed is compared, but for an AsynGrad whose runs in
@@ -202,8 +191,7 @@ impl Watch<'_> {
         let speeds = racers.map(|contender| {
             let flags = self.experiment.flags.to_vec();
             let is_asyngrad = contender.name == ASYNGRAD;
-            let cost = self.cost(!is_asyngrad);
-            let way = Way { name: "speed", contender, train, flags, cost };
+            let way = Way { name: "speed", contender, train, flags };
             let is_known = is_asyngrad && self.experiment.model == Model::BiLstm;
             let runs = if is_known { Vec::new() } else { self.simulated(&way, self.all, 1)? };
             Ok((contender, runs))
@@ -211,19 +199,11 @@ impl Watch<'_> {
         speeds.collect()
     }
 
-    /// Returns what things cost where a gradient is computed in place or on a copy.
-    fn cost(&self, is_copied: bool) -> Option<&'static str> {
-        match self.experiment.model {
-            Model::Crf => None,
-            Model::BiLstm => Some(if is_copied { COPIED } else { IN_PLACE }),
-        }
-    }
-
     /// AsynGrad with these flags, watched.
     fn asyngrad<'w>(&self, name: &'w str, train: &'w Path, flags: &[&'static str]) -> Way<'w> {
         let contender = self.contender(ASYNGRAD).expect("it is among the contenders of each model");
         let flags = flags.iter().copied().chain(INSTRUMENTS).collect();
-        Way { name, contender, train, flags, cost: self.cost(false) }
+        Way { name, contender, train, flags }
     }
 
     fn contender(&self, name: &str) -> Option<Contender> {
@@ -272,9 +252,6 @@ impl Watch<'_> {
         let mut kind = "threads";
         if is_simulated {
             arguments.push("--simulate".to_owned());
-            if let Some(cost) = way.cost {
-                arguments.extend(["--cost".to_owned(), cost.to_owned()]);
-            }
             kind = "simulated workers";
         }
         let name = format!("{}, {}, {workers} {kind}", way.contender.name, way.name);
