@@ -54,11 +54,13 @@ fn main() {
         return likelihoods(&aligner, &pairs, if is_test { 1 } else { PASSES });
     }
     let cells = pairs.iter().map(|pair| (pair.n_source() + 1) * pair.n_target()).sum();
-    let per_step = (pairs.len() as u32 / 100).clamp(1, 1000);
-    println!("Model 1, {} pairs, {cells} pairs of words, steps of {per_step} pairs", pairs.len());
-    let update = stepwise(aligner.multinomials());
-    let (model, examples, rows) = (&aligner, &pairs[..], 1 << 16);
-    speeds(&Task { model, examples, units: cells, per_step, update, rows }, rounds);
+    for per_step in [10, (pairs.len() as u32 / 100).clamp(1, 1000)] {
+        let n_pairs = pairs.len();
+        println!("Model 1, {n_pairs} pairs, {cells} pairs of words, steps of {per_step} pairs");
+        let update = stepwise(aligner.multinomials());
+        let (model, examples, rows) = (&aligner, &pairs[..], 1 << 16);
+        speeds(&Task { model, examples, units: cells, per_step, update, rows }, rounds);
+    }
     let (hmm, sentences) = hmm();
     let tokens = sentences.iter().map(|sentence| sentence.len()).sum();
     println!("HMM of 45 states, {tokens} tokens, {} words, steps of 4", hmm.n_words());

@@ -72,7 +72,7 @@ impl Trained {
 /// A word aligner with the words of both languages.
 ///
 /// ```
-/// use asyn::core::{Serial, StepwiseEm, Trainer};
+/// use asyn::core::{StepSizes, StepwiseEm, Trainer};
 /// use asyn::data::{Bitext, Symmetry};
 /// use asyn::models::Distortion;
 /// use asyn::{Direction, WordAligner, AlignmentTask};
@@ -82,7 +82,8 @@ impl Trained {
 /// let mut aligner = WordAligner::new(&bitext);
 /// for direction in [Direction::Forward, Direction::Backward] {
 ///     let mut task = AlignmentTask::new(&bitext, direction, Distortion::Uniform, 100)?;
-///     let update = StepwiseEm { multinomials: task.aligner().multinomials(), ..Default::default() };
+///     let (sizes, multinomials) = (StepSizes::Window, task.aligner().multinomials());
+///     let update = StepwiseEm { sizes, multinomials, ..Default::default() };
 ///     let trainer = Trainer::builder().update(update).passes(30).build()?;
 ///     task.fit(&trainer, &mut ())?;
 ///     aligner.set(direction, task);
