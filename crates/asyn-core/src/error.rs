@@ -42,8 +42,9 @@ pub enum Error {
     Diverged {
         /// The pass, counted from 1.
         pass: u32,
-        /// The last pass that ended well, whose weights are left; 0 if none did, and those that
-        /// training starts from are left.
+        /// The last pass that ended well, whose weights are left, or those of the checkpoint that
+        /// the run goes on from. If there is none it is 0, and the weights that training started
+        /// from are left, or the model's initial ones from a trainer that keeps no good ones.
         good: u32,
     },
 }

@@ -23,6 +23,8 @@
 
 mod change;
 
+use ndarray::{ArrayView2, Axis};
+
 use crate::Real;
 use crate::layout::{Layout, Shape, TensorId};
 use crate::seed::SplitMix64;
@@ -124,21 +126,27 @@ pub struct Outer {
     pub n: usize,
 }
 
+/// How many rows of factors are multiplied with all at a time.
+const PAIRS: usize = 64;
+
 impl Outer {
     /// Returns the sum of the squares of `Xᵀ Δ`, for a tensor with so many inputs: from the
-    /// products of all pairs of rows, without the matrix.
+    /// products of all pairs of rows, `X Xᵀ` and `Δ Δᵀ`, without the matrix.
+    ///
+    /// # Panics
+    ///
+    /// If there are not `n` rows of so many inputs.
     #[must_use]
     pub fn squared_norm(&self, inputs: usize) -> f64 {
-        let xs = || self.x.chunks_exact(inputs);
-        let deltas = || self.delta.chunks_exact(self.delta.len() / self.n.max(1));
-        let mut sum = 0.0;
-        for (i, (x, delta)) in xs().zip(deltas()).enumerate() {
-            for (j, (other_x, other)) in xs().zip(deltas()).take(i + 1).enumerate() {
-                let product = f64::from(dot(x, other_x)) * f64::from(dot(delta, other));
-                sum += if i == j { product } else { 2.0 * product };
-            }
-        }
-        sum
+        let columns = self.delta.len() / self.n.max(1);
+        let rows = |values, width| ArrayView2::from_shape((self.n, width), values).expect("n rows");
+        let (x, delta) = (rows(&self.x, inputs), rows(&self.delta, columns));
+        let blocks = x.axis_chunks_iter(Axis(0), PAIRS).zip(delta.axis_chunks_iter(Axis(0), PAIRS));
+        let products = |(some_x, some_delta): (ArrayView2<'_, Real>, ArrayView2<'_, Real>)| {
+            let (of_x, of_delta) = (some_x.dot(&x.t()), some_delta.dot(&delta.t()));
+            of_x.iter().zip(&of_delta).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+        };
+        blocks.map(products).sum()
     }
 }
 
@@ -491,19 +499,6 @@ fn start_spreads(all: &mut Vec<Spreads>, tensor: TensorId) -> &mut Spreads {
         values: Vec::new(),
     });
     all.last_mut().expect("it was just pushed")
-}
-
-/// Returns the inner product of two vectors of the same length.
-fn dot(a: &[Real], b: &[Real]) -> Real {
-    // Sixteen running sums, so that the compiler keeps them in vector registers.
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    let mut sums = [0.0 as Real; 16];
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<Real>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<Real>()
 }
 
 /// Returns the largest absolute value, 0 for no values.

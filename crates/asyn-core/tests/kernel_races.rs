@@ -3,10 +3,11 @@
 //! Results of races are tested by bounds, never by values: an addition may be lost, but
 //! a weight is never a mixture of two others, and compare-and-exchange loses nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
-use asyn_core::shared::{Isa, SharedWeights};
+use asyn_core::shared::{Isa, SharedWeights, Stamps};
+use parking_lot::Mutex;
 
 const N_THREADS: usize = 4;
 
@@ -32,6 +33,26 @@ fn race(work: impl Fn(usize) + Sync) {
             });
         }
     });
+}
+
+#[test]
+fn each_missed_step_is_told_to_one_worker() {
+    let stamps = Stamps::new(2);
+    let last = u32::try_from(N_THREADS * REPEATS).unwrap();
+    let (next, told) = (AtomicU32::new(1), Mutex::new(Vec::new()));
+    race(|_| {
+        let to = next.fetch_add(1, Ordering::Relaxed);
+        let was = stamps.raise(1, to);
+        if was < to {
+            told.lock().push((was, to));
+        }
+    });
+    assert_eq!([stamps.get(0), stamps.get(1)], [0, last]);
+    let mut told = told.into_inner();
+    told.sort_unstable();
+    let ends = told.iter().map(|&(_, to)| to);
+    let starts = told.iter().map(|&(was, _)| was);
+    assert!(std::iter::once(0).chain(ends).eq(starts.chain([last])), "{told:?}");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use asyn_sync::{Locked, Minibatch, RoundRobin};
 
 /// Draws gradients that have nothing to do with the weights: rows of a table, a dense vector, and
 /// a matrix in panels and a single
-/// weight, from streams of the example alone. A tenth of the rows is frequent.
+/// weight, from streams of the example alone. A tenth of the rows is frequent, and the last one is
+/// used by one example.
 struct Noise {
     layout: Layout,
     rows: TensorId,
@@ -25,12 +26,16 @@ struct Noise {
 }
 
 const N_ROWS: u32 = 60;
+/// The example that uses the last row.
+const SELDOM: u64 = 7_777;
+/// The weights of a row, and what it has with its padding.
+const COLUMNS: usize = 20;
 const WIDTH: usize = 24;
 
 impl Noise {
     fn new(pulls: bool) -> Self {
         let mut layout = Layout::default();
-        let rows = layout.rows("rows", N_ROWS as usize, WIDTH);
+        let rows = layout.rows("rows", N_ROWS as usize, COLUMNS);
         let dense = layout.dense("dense", 2, 5);
         let panels = layout.panels("panels", 3, 20);
         let cells = layout.dense("cells", 1, 4);
@@ -41,7 +46,10 @@ impl Noise {
     fn rows_of(example: u64) -> Vec<u32> {
         let mut random = SplitMix64::new(example);
         let mut row = |n: u64| u32::try_from(random.next_u64() % n).expect("small");
-        let mut rows = vec![row(6), 6 + row(u64::from(N_ROWS) - 6), row(6)];
+        let mut rows = vec![row(6), 6 + row(u64::from(N_ROWS) - 7), row(6)];
+        if example == SELDOM {
+            rows.push(N_ROWS - 1);
+        }
         rows.sort_unstable();
         rows
     }
@@ -86,9 +94,11 @@ impl Model for Noise {
             for row in Self::rows_of(example) {
                 let mut values = [0.0; WIDTH];
                 worker.row(self.rows, row).read_into(&mut values);
-                loss += values.iter().map(|&w| f64::from(w - 1.0).powi(2) / 2.0).sum::<f64>();
                 let pull = if self.pulls { 1.0 } else { 0.0 };
-                let values = values.map(|w| pull * (w - 1.0) + heavy(&mut random));
+                for w in &mut values[..COLUMNS] {
+                    loss += f64::from(*w - 1.0).powi(2) / 2.0;
+                    *w = pull * (*w - 1.0) + heavy(&mut random);
+                }
                 gradient.add_rows(self.rows, &[row], &values);
             }
             let sum = gradient.sum(&self.layout, self.dense);
@@ -244,7 +254,7 @@ fn mini_batches_repeat_to_the_bit() {
 
 #[test]
 fn no_weight_moves_further_than_the_step_size_under_races() {
-    let n = if cfg!(miri) { 30 } else { 50_000 };
+    let n = if cfg!(miri) { 30 } else { 500_000 };
     let (alpha, beta) = (1e-3, 0.95);
     let step =
         AdamStep { rate: alpha, beta_1: beta, beta_2: beta, epsilon: 1e-8, limit: 1.0, scale: 1.0 };
@@ -258,10 +268,11 @@ fn no_weight_moves_further_than_the_step_size_under_races() {
                 let weights = SharedWeights::zeroed(WIDTH);
                 let w = weights.view(0, WIDTH);
                 let mut after = [0.0; WIDTH];
-                for _ in 0..n {
-                    let gradient: [Real; WIDTH] = std::array::from_fn(|_| heavy(&mut random));
+                let drawn: Vec<Real> = (0..WIDTH + 1009).map(|_| heavy(&mut random)).collect();
+                for at in 0..n {
+                    let gradient = &drawn[at % 1009..][..WIDTH];
                     w.write_from(&[0.0; WIDTH]);
-                    w.adam_step([&m, &v], &step, &gradient);
+                    w.adam_step([&m, &v], &step, gradient);
                     w.read_into(&mut after);
                     assert!(after.iter().all(|move_| move_.abs() <= alpha), "{after:?}");
                 }
@@ -288,6 +299,52 @@ fn rows_reach_their_point_with_every_kind_of_moments() {
         // Momentum ends at the mean of the noise of a row's examples, which is not quite 0.
         let share = if form == AdamForm::Momentum { 0.15 } else { 0.05 };
         assert!(losses[9] < share * losses[0], "{moments:?}, {form:?}: {losses:?}");
+    }
+}
+
+#[test]
+fn rows_that_are_seldom_used_stay_finite_with_every_kind_of_moments() {
+    // Two workers use the last row thousands of steps apart.
+    let n = if cfg!(miri) { 20 } else { SELDOM + 1 };
+    for moments in [Moments::Shared, Moments::Mixed, Moments::Private] {
+        let adam = Adam { moments, ..Adam::default() };
+        let (weights, _) = train(AsynGrad, 2, adam, &Noise::new(true), 4, n);
+        assert!(weights.iter().all(|weight| weight.is_finite()), "{moments:?}");
+    }
+}
+
+#[test]
+fn the_step_size_grows_while_it_warms_up() {
+    // With β₁ = β₂ = 0 and a large ε, a step of size α moves the weights by −α g/ε.
+    let (n, rate, epsilon, warm_up) = (10, 1e-3, 1e6, 2.0);
+    let adam = Adam {
+        schedule: Schedule::Constant { rate },
+        beta_1: 0.0,
+        beta_2: 0.0,
+        epsilon,
+        warm_up,
+        ..Adam::default()
+    };
+    let model = Noise::new(false);
+    let (weights, _) = train(Serial, 1, adam, &model, 3, n);
+    let drawn = std::mem::take(&mut *model.drawn.lock());
+    let layout = model.layout();
+    let start = SharedWeights::zeroed(layout.len());
+    let mut expected = vec![0.0; layout.len()];
+    for (t, example) in drawn.into_iter().enumerate() {
+        let mut gradient = Gradient::new(0.0);
+        let batch = Batch::new(0, 0, &[0], std::slice::from_ref(&example));
+        model.gradient(&Worker::reader(layout, &start), &batch, &mut (), &mut gradient);
+        let mut g = vec![0.0; layout.len()];
+        gradient.add_to(layout, &mut g);
+        // Steps of a line from 0 to α, which the one behind the last of two passes would reach.
+        let share = (f64::from(u32::try_from(t + 1).unwrap()) / 21.0).min(1.0);
+        expected.iter_mut().zip(g).for_each(|(sum, g)| *sum -= share * g);
+    }
+    let scale = expected.iter().fold(0.0f64, |most, sum| most.max(sum.abs()));
+    for (weight, expected) in weights.iter().zip(expected) {
+        let found = f64::from(*weight) * f64::from(epsilon / rate);
+        assert!((found - expected).abs() < 1e-3 * scale, "{found} for {expected}");
     }
 }
 

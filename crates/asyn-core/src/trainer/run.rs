@@ -28,7 +28,8 @@ pub(super) struct Run<'r, M: Model, S, U: Update> {
     state: U::State,
     lanes: Vec<Lane<M::Workspace>>,
     readout: Option<SharedWeights>,
-    /// The weights of the last pass that ended well, and its number.
+    /// The weights of the last pass that ended well, or those that the run starts from, and its
+    /// number.
     good: Option<(SharedWeights, u32)>,
     /// The pass, counted from 0, and how many of its examples are done.
     pub(super) pass: u32,
@@ -110,7 +111,7 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             .collect();
         let (loss, examples_done, steps) = checkpoint.map_or((0.0, 0, 0), |c| c.partial);
         let pass_time = started.elapsed();
-        Ok(Self {
+        let mut run = Self {
             trainer,
             model,
             examples,
@@ -129,7 +130,13 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
             pass_time,
             train_time: checkpoint.map_or(Duration::ZERO, |c| c.train_time) + pass_time,
             observe_time: Duration::ZERO,
-        })
+        };
+        if trainer.keeps_good {
+            let mut copy = run.empty();
+            run.readout(&mut copy);
+            run.good = Some((copy, run.pass));
+        }
+        Ok(run)
     }
 
     /// Draws the order of the pass.

@@ -209,7 +209,8 @@ impl Lanes for Ymm {
         // SAFETY: the caller runs on a processor with AVX2.
         unsafe {
             let least = _mm256_sub_ps(_mm256_setzero_ps(), limit.0);
-            Self(_mm256_min_ps(_mm256_max_ps(self.0, least), limit.0))
+            // Of two operands, the second is the answer where one is not a number.
+            Self(_mm256_min_ps(limit.0, _mm256_max_ps(least, self.0)))
         }
     }
 

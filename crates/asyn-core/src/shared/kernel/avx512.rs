@@ -227,7 +227,8 @@ impl Lanes for Zmm {
         // SAFETY: the caller runs on a processor with AVX-512.
         unsafe {
             let least = _mm512_sub_ps(_mm512_setzero_ps(), limit.0);
-            Self(_mm512_min_ps(_mm512_max_ps(self.0, least), limit.0))
+            // Of two operands, the second is the answer where one is not a number.
+            Self(_mm512_min_ps(limit.0, _mm512_max_ps(least, self.0)))
         }
     }
 

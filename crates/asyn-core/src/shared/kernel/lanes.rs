@@ -58,7 +58,7 @@ pub(super) trait Lanes: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn div(self, other: Self) -> Self;
     unsafe fn sqrt(self) -> Self;
-    /// Moves each float into `[−limit, limit]`; what is not a number becomes `−limit`.
+    /// Moves each float into `[−limit, limit]`; what is not a number stays, so that it is seen.
     unsafe fn clamp(self, limit: Self) -> Self;
     /// Replaces denormal numbers by 0; what is not a number stays.
     unsafe fn normal(self) -> Self;
@@ -68,6 +68,18 @@ pub(super) trait Lanes: Copy {
     unsafe fn sum(self) -> f32;
     /// Returns the sum of the floats of each vector.
     unsafe fn sum_each(four: [Self; 4]) -> [f32; 4];
+}
+
+/// Moves `x` into `[−limit, limit]`; where either is not a number, `x` stays.
+#[inline(always)]
+pub(super) fn cut(x: f32, limit: f32) -> f32 {
+    if x > limit {
+        limit
+    } else if x < -limit {
+        -limit
+    } else {
+        x
+    }
 }
 
 /// A scalar: what is left over where a length is not a multiple of a vector.
@@ -133,7 +145,7 @@ impl Lanes for f32 {
 
     #[inline(always)]
     unsafe fn clamp(self, limit: Self) -> Self {
-        self.max(-limit).min(limit)
+        cut(self, limit)
     }
 
     #[inline(always)]

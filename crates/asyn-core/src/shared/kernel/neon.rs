@@ -145,7 +145,7 @@ impl Lanes for TwoQ {
     unsafe fn clamp(self, limit: Self) -> Self {
         // SAFETY: the caller runs on a processor with NEON.
         unsafe {
-            let one = |x, limit| vminnmq_f32(vmaxnmq_f32(x, vnegq_f32(limit)), limit);
+            let one = |x, limit| vminq_f32(vmaxq_f32(x, vnegq_f32(limit)), limit);
             Self(one(self.0, limit.0), one(self.1, limit.1))
         }
     }

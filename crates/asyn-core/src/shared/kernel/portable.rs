@@ -6,7 +6,7 @@
 use std::array;
 use std::sync::atomic::AtomicU32;
 
-use super::lanes::{Lanes, Pair};
+use super::lanes::{Lanes, Pair, cut};
 use super::{
     AdamStep, Kernels, MissedSteps, PanelCells, RowCells, SplitRows, contiguous, define_table,
     panels, rows,
@@ -85,7 +85,7 @@ impl Lanes for Array {
 
     #[inline(always)]
     unsafe fn clamp(self, limit: Self) -> Self {
-        Self(array::from_fn(|i| self.0[i].max(-limit.0[i]).min(limit.0[i])))
+        Self(array::from_fn(|i| cut(self.0[i], limit.0[i])))
     }
 
     #[inline(always)]

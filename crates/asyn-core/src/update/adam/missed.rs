@@ -69,7 +69,8 @@ impl Decay {
         let mut term = |j: f64, weight: f64| {
             let root = ((j - ahead) * self.log_beta_2 / 2.0).exp();
             let share = weight * rate(start + j - 1.0) * (j * self.log_beta_1).exp();
-            terms.push([share as Real, root as Real]);
+            // An infinite factor would make no number of the `v` of padding, which is 0.
+            terms.push([share as Real, (root as Real).min(Real::MAX)]);
         };
         let missed = now.saturating_sub(since[0]);
         for j in 1..=missed.min(EXACT) {
@@ -111,6 +112,14 @@ mod tests {
         let short =
             terms.iter().map(|[a, b]| f64::from(*a) / (f64::from(*b) * root + epsilon)).sum();
         [exact, short]
+    }
+
+    #[test]
+    fn moments_that_lie_far_apart_have_finite_factors() {
+        let decay = Decay::new(0.95, 0.95);
+        let mut terms = Vec::new();
+        decay.terms([10, 100_000], 100_010, |_| 1e-3, &mut terms);
+        assert!(terms.iter().flatten().all(|number| number.is_finite()), "{terms:?}");
     }
 
     #[test]

@@ -236,8 +236,9 @@ impl Adam {
         change: impl FnOnce(&MissedSteps<'_>),
     ) {
         let missed = since.map(|since| now.saturating_sub(since));
-        // A stamp of 0 is that of a row without momentum.
-        if since[0] == 0 || missed == [0, 0] {
+        // A stamp of 0 is that of a moment that is 0; a worker with momentum of its own may have
+        // none yet where `v` has seen others.
+        if since == [0, 0] || missed == [0, 0] {
             return;
         }
         state.decay.terms(since, now, |step| self.rate(state, step), terms);
@@ -429,7 +430,7 @@ impl Update for Adam {
                             let sum: Real =
                                 terms.map(|[a, b]| a / (b * root + missed.epsilon)).sum();
                             let limit = missed.limit * (root + missed.epsilon);
-                            *weight -= m.clamp(-limit, limit) * sum;
+                            *weight -= m.signum() * m.abs().min(limit) * sum;
                         }
                     });
                 }
