@@ -2,7 +2,7 @@
 
 use asyn_core::{
     Adam, AsynGrad, Decode, Model, Read, Replicas, Schedule, Serial, Sgd, SharedWeights, Trainer,
-    Worker,
+    Update, Worker,
 };
 use asyn_data::TokenIds;
 use asyn_models::{BiLstm, BiLstmSpec, Characters, Column, Error, Initial, OutputLayer};
@@ -19,27 +19,38 @@ fn sentences(spec: &BiLstmSpec, n: usize) -> Vec<TokenIds> {
     (0..n).map(|i| sentence(spec, 1 + i % 7, i as u64)).collect()
 }
 
-#[test]
-fn one_worker_computes_what_serial_computes() {
+/// Trains serially and by one worker of AsynGrad, in place and on snapshots.
+fn by_one_worker(update: impl Update + Copy, accumulate: u32) -> [Vec<f32>; 3] {
     let spec = rich(OutputLayer::Crf);
     let model = BiLstm::new(&spec).unwrap();
     let sentences = sentences(&spec, 24);
-    for accumulate in [1, 4] {
-        let mut found = Vec::new();
-        let builder =
-            || Trainer::builder().update(sgd(0.05)).accumulate(accumulate).passes(3).seed(9);
+    let builder = || Trainer::builder().update(update).accumulate(accumulate).passes(3).seed(9);
+    let serial = {
         let mut weights = model.initial_weights(2);
         let trainer = builder().strategy(Serial).build().unwrap();
         trainer.fit(&model, &sentences, &mut weights, &mut ()).unwrap();
-        found.push(weights.to_vec());
-        for read in [Read::InPlace, Read::Snapshot] {
-            let mut weights = model.initial_weights(2);
-            let trainer = builder().strategy(AsynGrad).read(read).build().unwrap();
-            trainer.fit(&model, &sentences, &mut weights, &mut ()).unwrap();
-            found.push(weights.to_vec());
+        weights.to_vec()
+    };
+    let [in_place, snapshot] = [Read::InPlace, Read::Snapshot].map(|read| {
+        let mut weights = model.initial_weights(2);
+        let trainer = builder().strategy(AsynGrad).read(read).build().unwrap();
+        trainer.fit(&model, &sentences, &mut weights, &mut ()).unwrap();
+        weights.to_vec()
+    });
+    [serial, in_place, snapshot]
+}
+
+#[test]
+fn one_worker_computes_what_serial_computes() {
+    for accumulate in [1, 4, 16] {
+        for [serial, in_place, snapshot] in [
+            by_one_worker(sgd(0.05), accumulate),
+            by_one_worker(Adam::default(), accumulate),
+            by_one_worker(Adam { clip: 0.5, ..Adam::default() }, accumulate),
+        ] {
+            assert_eq!(serial, in_place);
+            assert_eq!(serial, snapshot);
         }
-        assert_eq!(found[0], found[1]);
-        assert_eq!(found[0], found[2]);
     }
 }
 
@@ -204,7 +215,7 @@ fn settings_out_of_range_are_named() {
     assert_eq!(found, "the rate of unknown words must be 0 to 1, not NaN");
     assert_eq!(
         message(BiLstmSpec { layers: 0, ..fine.clone() }),
-        "the layers must be at least 1, not 0"
+        "the layers must be 1 to 256, not 0"
     );
     let found = BiLstm::new(&BiLstmSpec { labels: 0, ..fine }).unwrap_err();
     assert_eq!(found, Error::Labels { most: 4096, actual: 0 });

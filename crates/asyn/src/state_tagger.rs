@@ -135,8 +135,7 @@ impl StateTagger {
         let words = words.ok_or(fault(ModelFault::Missing { name: "the words" }))?;
         let n_states = file.tensors.get("totals").map_or(0, |totals| totals.values.len());
         let hmm = Hmm::new(n_states, words.len())?;
-        let mut weights = SharedWeights::zeroed(hmm.layout().len());
-        import(hmm.layout(), &mut weights, &file).map_err(fault)?;
+        let weights = import(hmm.layout(), &file).map_err(fault)?;
         Ok(Self { words, hmm, weights })
     }
 }

@@ -15,8 +15,8 @@ use std::path::Path;
 
 use asyn_core::theory::Minimum;
 use asyn_core::{
-    BatchTrainer, Checkpoint, Layout, Observer, Outcome, Shape, SharedWeights, Strategy, Trainer,
-    Update,
+    BatchTrainer, Checkpoint, Layout, Observer, Outcome, Shape, SharedWeights, Strategy, Tensor,
+    Trainer, Update,
 };
 use asyn_data::{
     Encoded, Encoder, Grammar, Imported, LentTensor, ModelFault, ModelFile, Renumbering,
@@ -411,9 +411,8 @@ impl Tagger {
             let (widths, spec) = described(&file).map_err(refused)?;
             SequenceModel::bilstm_of(&encoder, columns, &widths, spec)?
         };
-        let weights = SharedWeights::zeroed(model.layout().len());
-        let mut tagger = Self { encoder, model, weights };
-        import(tagger.model.layout(), &mut tagger.weights, &file).map_err(refused)?;
+        let weights = import(model.layout(), &file).map_err(refused)?;
+        let tagger = Self { encoder, model, weights };
         let is_of_model = |key: &str| key.starts_with("encoder.") || key.starts_with("bilstm.");
         file.metadata.retain(|key, _| !is_of_model(key));
         Ok((tagger, file.metadata))
@@ -507,24 +506,25 @@ pub(crate) fn lend<'w>(
     lent.collect()
 }
 
-/// Copies every tensor of `layout` out of a file.
-pub(crate) fn import(
-    layout: &Layout,
-    weights: &mut SharedWeights,
-    file: &ModelFile,
-) -> Result<(), ModelFault> {
-    for (id, tensor) in layout.ids().zip(layout.tensors()) {
+/// Copies every tensor of `layout` out of a file. All are looked for before memory is taken for any.
+pub(crate) fn import(layout: &Layout, file: &ModelFile) -> Result<SharedWeights, ModelFault> {
+    let find = |tensor: &Tensor| {
         let (rows, columns) = tensor.dim();
-        let found = file.tensors.get(&tensor.name).filter(|found| found.shape == [rows, columns]);
-        let found = found.ok_or_else(|| ModelFault::Shape {
+        let found = file.tensors.get(&tensor.name);
+        found.filter(|found| found.shape == [rows, columns]).ok_or_else(|| ModelFault::Shape {
             tensor: tensor.name.clone(),
             shape: vec![rows, columns],
-            actual: file.tensors.get(&tensor.name).map_or(0, |found| found.values.len()),
-        })?;
+            actual: found.map_or(0, |found| found.values.len()),
+        })
+    };
+    let all = layout.tensors().iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let mut weights = SharedWeights::zeroed(layout.len());
+    for ((id, tensor), found) in layout.ids().zip(layout.tensors()).zip(all) {
+        let (_, columns) = tensor.dim();
         let Some(stride) = stride(tensor.shape) else {
-            let mut matrix = layout.export(weights, id);
+            let mut matrix = layout.export(&weights, id);
             matrix.iter_mut().zip(&found.values).for_each(|(place, &value)| *place = value);
-            layout.import(weights, id, &matrix);
+            layout.import(&mut weights, id, &matrix);
             continue;
         };
         let stored = weights.as_mut_slice()[tensor.start..].chunks_exact_mut(stride);
@@ -532,7 +532,7 @@ pub(crate) fn import(
             stored[..columns].copy_from_slice(row);
         }
     }
-    Ok(())
+    Ok(weights)
 }
 
 /// Returns the floats from one row to the next, where rows lie one after another.

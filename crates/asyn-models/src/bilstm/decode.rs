@@ -47,9 +47,10 @@ impl BiLstm {
         order.sort_unstable_by_key(|&i| (sentences[i].n_tokens(), i));
         let mut group = Vec::new();
         let mut rest = &order[..];
-        while let Some(&shortest) = rest.first() {
-            // The longest of a group is not much longer than the shortest.
-            let n = (TOKENS / sentences[shortest].n_tokens().max(1)).clamp(1, rest.len());
+        while !rest.is_empty() {
+            // In ascending order, so the last of a group is its longest.
+            let fits = |&(at, &i): &(usize, &usize)| (at + 1) * sentences[i].n_tokens() <= TOKENS;
+            let n = rest.iter().enumerate().take_while(fits).count().max(1);
             let (indices, others) = rest.split_at(n);
             group.clear();
             group.extend(indices.iter().map(|&i| &sentences[i]));

@@ -24,6 +24,10 @@ impl BiLstm {
         for (table, width) in vectors.chain(characters) {
             fill.vectors(table, width);
         }
+        if let Some((table, width)) = characters {
+            // No training character is the unknown one, so nothing is learned about it.
+            fill.stored(table)[..width].fill(0.0);
+        }
         let layers = self.input.characters.iter().map(|characters| &characters.layer);
         for layer in layers.chain(&self.layers) {
             fill.layer(layer);

@@ -5,6 +5,11 @@ use crate::error::{Error, Result};
 /// The most labels that a model may have, as for a CRF.
 const MOST_LABELS: usize = 4096;
 
+/// The most numbers of a vector and units of a layer, and the most layers: what a damaged file asks
+/// for beyond that is refused before anything has that size.
+const MOST_UNITS: usize = 16_384;
+const MOST_LAYERS: usize = 256;
+
 /// What a [`BiLstm`](super::BiLstm) looks like.
 ///
 /// | Task (Sun, COLING 2016)  | Input and hidden units |
@@ -89,22 +94,31 @@ impl BiLstmSpec {
         if !(1..=MOST_LABELS).contains(&self.labels) {
             return Err(Error::Labels { most: MOST_LABELS, actual: self.labels });
         }
-        let mut counts =
-            vec![("the columns", self.columns.len()), ("the hidden units", self.hidden)];
-        counts.push(("the layers", self.layers));
+        let mut counts = vec![("the columns", self.columns.len())];
+        let mut sizes = vec![("the hidden units", self.hidden)];
         for column in &self.columns {
             counts.push(("the ids of a column", column.rows));
-            counts.push(("the length of a vector", column.width));
+            sizes.push(("the length of a vector", column.width));
         }
         if let Some(characters) = &self.characters {
             counts.push(("the ids of characters", characters.rows));
-            counts.push(("the length of the vector of a character", characters.width));
-            counts.push(("the hidden units for characters", characters.hidden));
+            sizes.push(("the length of the vector of a character", characters.width));
+            sizes.push(("the hidden units for characters", characters.hidden));
         }
         for (what, count) in counts {
             if count == 0 {
                 return Err(Error::Setting { what, range: "at least 1", actual: 0.0 });
             }
+        }
+        for (what, size) in sizes {
+            if !(1..=MOST_UNITS).contains(&size) {
+                let actual = size as f32;
+                return Err(Error::Setting { what, range: "1 to 16,384", actual });
+            }
+        }
+        if !(1..=MOST_LAYERS).contains(&self.layers) {
+            let actual = self.layers as f32;
+            return Err(Error::Setting { what: "the layers", range: "1 to 256", actual });
         }
         let share = |what, range, actual: f32, is_allowed| match is_allowed {
             true => Ok(()),

@@ -100,8 +100,8 @@ impl Sizes {
     ) -> [(String, u64); 3] {
         let tables = Self::tables(settings, workers);
         let best = u64::from(longest_dev.is_some());
-        // The last good weights, and those before them or those that are scored.
-        let good = if settings.passes > 1 || best > 0 { 2 } else { 1 };
+        // The last good weights, and those that are looked at beside them.
+        let good = 2;
         let mut copies = 1 + tables + good + best;
         // A run folder holds the tables of a checkpoint, and the file that they are written to.
         copies += if settings.model.is_none() { 1 + tables + best } else { 0 };

@@ -66,6 +66,9 @@ fn the_forecast_is_said_and_covers_time_where_that_is_long() {
     let line = said.lines().find(|line| line.starts_with("forecast: at most ")).unwrap();
     assert!(line.contains(" MB of the ") && line.ends_with(" s of training"), "{line}");
     assert!(said.lines().any(|line| line.ends_with(" s left")), "{said}");
+    let said = errors(&place.run("train bilstm train.txt -m m --passes 2 --hidden 40"));
+    let line = said.lines().find(|line| line.starts_with("forecast: at most ")).unwrap();
+    assert!(line.contains(", about ") && line.ends_with(" s of training"), "{line}");
     let said = errors(&place.run("train crf train.txt -m m --passes 1 --simulate"));
     assert!(!said.contains("s of training\n") || !said.contains("about"), "{said}");
 }
