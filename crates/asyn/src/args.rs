@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::align_args::AlignArgs;
-use crate::choice::ScorerChoice;
+use crate::choice::{KindChoice, ScorerChoice};
 use crate::convert::ConvertArgs;
 use crate::cv::CvVerb;
 use crate::doctor::data::DataArgs;
@@ -123,7 +123,8 @@ pub(crate) enum DoctorVerb {
 #[command(after_help = "\
 Examples:
   asyn doctor async train.txt
-  asyn doctor async --train train.txt.gz -p my.template --json")]
+  asyn doctor async --train train.txt.gz -p my.template --json
+  asyn doctor async train.txt --kind bilstm")]
 pub(crate) struct DoctorArgs {
     /// Training file: columns, the last one the label; may be gzipped.
     #[arg(value_name = "TRAIN", conflicts_with = "train", required_unless_present = "train")]
@@ -131,15 +132,18 @@ pub(crate) struct DoctorArgs {
     /// The same, as a flag.
     #[arg(long, value_name = "FILE")]
     pub(crate) train: Option<PathBuf>,
-    /// Templates of the attributes, as for `train crf`.
+    /// The model that is to be trained.
+    #[arg(long, value_enum, default_value_t = KindChoice::Crf)]
+    pub(crate) kind: KindChoice,
+    /// Templates of the attributes or columns, as for `train`.
     #[arg(short = 'p', long, value_name = "NAME|FILE")]
     pub(crate) template: Option<String>,
     /// Number of workers [default: all cores].
     #[arg(short, long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Most sentences to try; more make the figures steadier.
-    #[arg(long, value_name = "N", default_value = "4000")]
-    pub(crate) sentences: NonZeroUsize,
+    /// Most sentences to try; more make the figures steadier [default: 4000, or 1000 for a bilstm].
+    #[arg(long, value_name = "N")]
+    pub(crate) sentences: Option<NonZeroUsize>,
     /// Prints one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -292,6 +292,15 @@ impl TryFrom<String> for SimulatedCost {
     }
 }
 
+/// The models that tokens are labelled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindChoice {
+    /// A conditional random field.
+    Crf,
+    /// A bidirectional LSTM.
+    Bilstm,
+}
+
 /// How labels of a network follow from their scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,9 +8,8 @@ use std::time::Instant;
 
 use asyn::core::shared::{Isa, isa};
 use asyn::core::simulate::{Simulated, SimulationReport};
-use asyn::core::{Model, Races, SharedWeights, Strategy};
-use asyn::data::Encoded;
-use asyn::models::Crf;
+use asyn::core::{AdamForm, Model, Outcome, Races, SharedWeights, Strategy};
+use asyn::data::{Encoded, TokenIds};
 use asyn::{Examples, HeldOut, SequenceModel};
 
 use crate::choice::{InstrumentsChoice, Replication};
@@ -31,8 +30,8 @@ const READ_BYTES: usize = 256 << 20;
 #[derive(Debug)]
 pub(crate) struct Lab {
     settings: Settings,
-    crf: Crf,
-    examples: Vec<Encoded>,
+    model: SequenceModel,
+    examples: Examples,
     held_out: Option<Arc<HeldOut>>,
 }
 
@@ -68,17 +67,25 @@ impl Lab {
     /// Reads the data and takes `most` sentences, evenly spaced.
     pub(crate) fn new(settings: &mut Settings, most: usize, talk: Talk) -> Result<Self, Failure> {
         let Data { tagger, examples, held_out, .. } = Data::load(settings, talk)?;
-        let (Some(crf), Examples::Attributes(examples)) = (tagger.crf(), examples) else {
-            return Err(Failure::Usage("doctor async is for crf".to_owned()));
-        };
-        let (crf, examples) = (crf.clone(), sample(examples, most));
-        Ok(Self { settings: settings.clone(), crf, examples, held_out })
+        let (model, examples) = (tagger.model().clone(), sample(examples, most));
+        Ok(Self { settings: settings.clone(), model, examples, held_out })
     }
 
     /// Returns the same with `most` of the sentences and nothing held out.
     pub(crate) fn few(&self, most: usize) -> Self {
-        let (settings, crf) = (self.settings.clone(), self.crf.clone());
-        Self { settings, crf, examples: sample(self.examples.clone(), most), held_out: None }
+        let (settings, model) = (self.settings.clone(), self.model.clone());
+        Self { settings, model, examples: sample(self.examples.clone(), most), held_out: None }
+    }
+
+    pub(crate) fn is_network(&self) -> bool {
+        matches!(self.model, SequenceModel::BiLstm(..))
+    }
+
+    /// Returns how workers are simulated and watched: a CRF with its copies of hot rows, a network
+    /// in place, where its workers meet; the simulator does not know what copies of matrices cost.
+    pub(crate) fn simulated_layout(&self, workers: usize) -> Layout {
+        let plain = Layout::plain(workers);
+        if self.is_network() { plain } else { plain.with_replicas() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -94,7 +101,10 @@ impl Lab {
     }
 
     pub(crate) fn n_tokens(&self) -> usize {
-        self.examples.iter().map(Encoded::n_tokens).sum()
+        match &self.examples {
+            Examples::Attributes(examples) => examples.iter().map(Encoded::n_tokens).sum(),
+            Examples::Ids(examples) => examples.iter().map(TokenIds::n_tokens).sum(),
+        }
     }
 
     /// Trains on real threads.
@@ -126,12 +136,38 @@ impl Lab {
         start: &SharedWeights,
     ) -> Result<SimulationReport, Failure> {
         let settings = self.settings_of(layout, 1, 1, InstrumentsChoice::Off);
-        let trainer = rules::trainer(&settings, strategy, rules::adf(&settings))?;
-        let mut weights = self.crf.initial_weights(1);
+        let mut weights = SharedWeights::zeroed(start.len());
         weights.copy_from(start);
-        let fitted = trainer.fit(&self.crf, &self.examples, &mut weights, &mut ());
-        fitted.map_err(asyn::Error::from)?;
+        self.fit(&settings, strategy, &mut weights)?;
         Ok(strategy.report())
+    }
+
+    fn fit(
+        &self,
+        settings: &Settings,
+        strategy: impl Strategy,
+        weights: &mut SharedWeights,
+    ) -> Result<Outcome, Failure> {
+        let outcome = match (&self.model, &self.examples) {
+            (SequenceModel::Crf(crf), Examples::Attributes(examples)) => {
+                let trainer = rules::trainer(settings, strategy, rules::adf(settings))?;
+                trainer.fit(crf, examples, weights, &mut ())
+            }
+            (SequenceModel::BiLstm(network, _), Examples::Ids(examples)) => {
+                let adam = rules::adam(settings, AdamForm::Adam);
+                let trainer = rules::trainer(settings, strategy, adam)?;
+                trainer.fit(&**network, examples, weights, &mut ())
+            }
+            _ => unreachable!("a model encodes its own examples"),
+        };
+        Ok(outcome.map_err(asyn::Error::from)?)
+    }
+
+    fn initial_weights(&self, seed: u64) -> SharedWeights {
+        match &self.model {
+            SequenceModel::Crf(crf) => crf.initial_weights(seed),
+            SequenceModel::BiLstm(network, _) => network.initial_weights(seed),
+        }
     }
 
     fn settings_of(
@@ -141,9 +177,10 @@ impl Lab {
         passes: u32,
         instruments: InstrumentsChoice,
     ) -> Settings {
+        let rows = if self.is_network() { 0 } else { defaults::REPLICA_ROWS };
         Settings {
             threads: NonZeroUsize::new(layout.threads).unwrap_or(NonZeroUsize::MIN),
-            replicas: Some(Replication(layout.replicas.then_some(defaults::REPLICA_ROWS))),
+            replicas: Some(Replication(layout.replicas.then_some(rows))),
             seed,
             passes,
             instruments,
@@ -152,10 +189,8 @@ impl Lab {
     }
 
     fn train(&self, settings: &Settings, strategy: impl Strategy) -> Result<Measured, Failure> {
-        let trainer = rules::trainer(settings, strategy, rules::adf(settings))?;
-        let mut weights = self.crf.initial_weights(settings.seed);
-        let outcome = trainer.fit(&self.crf, &self.examples, &mut weights, &mut ());
-        let passes = outcome.map_err(asyn::Error::from)?.passes;
+        let mut weights = self.initial_weights(settings.seed);
+        let passes = self.fit(settings, strategy, &mut weights)?.passes;
         let seconds = passes.last().map_or(0.0, |pass| pass.train_time.as_secs_f64());
         let watched = passes.iter().filter_map(|pass| pass.races.as_ref());
         let races = watched.map(|report| report.total()).reduce(|mut sum, pass| {
@@ -163,8 +198,7 @@ impl Lab {
             sum
         });
         let score = self.held_out.as_ref().map_or(0.0, |held_out| {
-            let score =
-                held_out.score(&SequenceModel::Crf(self.crf.clone()), &weights, self.threads());
+            let score = held_out.score(&self.model, &weights, self.threads());
             let score = DevScore::from(&score);
             if score.f1 > 0.0 { score.f1 } else { score.accuracy }
         });
@@ -172,9 +206,12 @@ impl Lab {
     }
 }
 
-fn sample(examples: Vec<Encoded>, most: usize) -> Vec<Encoded> {
+fn sample(examples: Examples, most: usize) -> Examples {
     let step = examples.len().div_ceil(most).max(1);
-    examples.into_iter().step_by(step).collect()
+    match examples {
+        Examples::Attributes(all) => Examples::Attributes(all.into_iter().step_by(step).collect()),
+        Examples::Ids(all) => Examples::Ids(all.into_iter().step_by(step).collect()),
+    }
 }
 
 /// Returns the bytes of one access that the simulator counts.

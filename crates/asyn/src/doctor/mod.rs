@@ -12,12 +12,14 @@ mod lab;
 mod overlap;
 
 use std::io::{Write, stdout};
+use std::num::NonZeroUsize;
 
 use asyn::core::simulate::Simulated;
 use asyn::core::{AsynGrad, Serial};
 use asyn::sync::{Locked, RoundRobin};
 
 use crate::args::DoctorArgs;
+use crate::choice::KindChoice;
 use crate::failure::Failure;
 use crate::machine;
 use crate::progress::Talk;
@@ -27,21 +29,28 @@ use lab::{Lab, Layout, Measured};
 
 /// The seeds that every real run is repeated with.
 const SEEDS: [u64; 3] = [1, 2, 3];
-/// The sentences that are simulated.
-const SIMULATED: usize = 200;
+/// The most sentences that are tried, and those that are simulated, by the kind of model: a network
+/// takes longer, a simulated one by far.
+const TRIED: [usize; 2] = [4000, 1000];
+const SIMULATED: [usize; 2] = [200, 10];
 /// The numbers of workers that are simulated.
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// Tries asynchronous training on a person's data and says what it is worth there.
 pub(crate) fn run(args: &DoctorArgs, talk: Talk) -> Result<(), Failure> {
+    let base = match args.kind {
+        KindChoice::Crf => Settings::default(),
+        KindChoice::Bilstm => Settings::of_bilstm(),
+    };
     let mut settings = Settings {
         train: args.file.clone().or_else(|| args.train.clone()).unwrap_or_default(),
         template: args.template.clone(),
         dev: Some("10%".to_owned()),
         threads: args.threads.unwrap_or_else(all_cores),
-        ..Settings::default()
+        ..base
     };
-    let lab = Lab::new(&mut settings, args.sentences.get(), talk)?;
+    let most = args.sentences.map_or(TRIED[args.kind as usize], NonZeroUsize::get);
+    let lab = Lab::new(&mut settings, most, talk)?;
     let findings = examine(&lab, talk)?;
     let text = if args.json { findings.json() } else { findings.sentences().join("\n") };
     writeln!(stdout(), "{text}").map_err(|source| Failure::Output { source })
@@ -69,7 +78,7 @@ fn examine(lab: &Lab, talk: Talk) -> Result<Findings, Failure> {
 
     talk.detail("fitting the simulator's costs");
     let start = &trials.serial[0].weights;
-    let few = lab.few(SIMULATED);
+    let few = lab.few(SIMULATED[usize::from(lab.is_network())]);
     let share = few.n_tokens() as f64 / lab.n_tokens() as f64;
     let costs =
         fit::fit(&few, start, serial_seconds * share, fastest(&trials.two).map(|s| s * share))?;
@@ -81,7 +90,7 @@ fn examine(lab: &Lab, talk: Talk) -> Result<Findings, Failure> {
     };
     let mut predictions = Vec::new();
     for workers in WORKERS {
-        predictions.push(simulate(workers, Layout::plain(workers).with_replicas())?);
+        predictions.push(simulate(workers, lab.simulated_layout(workers))?);
     }
     let ordered = {
         let workers = 8;
@@ -94,10 +103,10 @@ fn examine(lab: &Lab, talk: Talk) -> Result<Findings, Failure> {
 
     talk.detail("watching the races");
     let races = if can_race {
-        Races::new(&lab.watched(AsynGrad, Layout::plain(threads).with_replicas())?, false)
+        Races::new(&lab.watched(AsynGrad, lab.simulated_layout(threads))?, false)
     } else {
         let simulated = Simulated::new(AsynGrad, costs.model()).map_err(asyn::Error::from)?;
-        Races::new(&lab.watched(&simulated, Layout::plain(2).with_replicas())?, true)
+        Races::new(&lab.watched(&simulated, lab.simulated_layout(2))?, true)
     };
     let loads = simulate(1, Layout::plain(1))?.loads as f64;
     let bytes_a_second = loads * lab::vector_bytes() / (serial_seconds * share);

@@ -49,7 +49,15 @@ fn every_kind_of_network_learns_and_says_what_it_is() {
 #[test]
 fn every_strategy_trains_it_and_the_events_tell() {
     let place = Place::with_corpus(120);
-    for strategy in ["asyngrad", "locked", "round-robin", "minibatch", "bounded"] {
+    for strategy in [
+        "asyngrad",
+        "asyngrad --replicas off",
+        "asyngrad --read snapshot",
+        "locked",
+        "round-robin",
+        "minibatch",
+        "bounded",
+    ] {
         for moments in ["shared", "mixed", "private"] {
             let flags = format!("--strategy {strategy} -t 2 --moments {moments} --passes 6");
             let line = format!("train bilstm -q train.txt {SMALL} {flags} -m model --log log");
@@ -177,6 +185,12 @@ fn a_run_that_diverges_leaves_its_last_good_weights() {
     assert_fails(&refusal, 1, "training diverged in pass 1");
     assert!(!errors(&refusal).contains("is saved"));
     assert!(place.read("model") == saved);
+
+    // A run that goes on falls back on what it goes on from.
+    place.succeed(&line(88, &format!("--passes {good}")).replace("-m model", "--run parts"));
+    let refusal = place.run("train bilstm -q --resume parts --passes 60");
+    assert_fails(&refusal, 1, &format!("the model after pass {good} is saved"));
+    assert_eq!(weights("parts/model.safetensors").tensors, weights("whole").tensors);
 }
 
 #[test]
@@ -273,6 +287,28 @@ fn races_are_measured() {
     let place = Place::with_corpus(60);
     let report = place.succeed(&format!("measure bilstm -q train.txt {SMALL} -t 2 --passes 1"));
     assert!(report.lines().count() > 3, "{report}");
+}
+
+#[test]
+fn races_are_simulated_recorded_and_replayed() {
+    let place = Place::with_corpus(120);
+    let line = |flags: &str| format!("train bilstm -q train.txt {SMALL} --passes 1 {flags}");
+    let log = |name: &str| -> Vec<Value> {
+        place.text(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    for model in ["a", "b"] {
+        let flags = format!("-t 4 --simulate --instruments full -m {model} --log {model}.log");
+        place.succeed(&line(&flags));
+    }
+    assert!(place.read("a") == place.read("b"));
+    let pass = log("a.log").into_iter().find(|event| event["event"] == "pass").unwrap();
+    let races = &pass["races"]["total"];
+    let number = |name: &str| races[name].as_f64().unwrap();
+    assert!(number("overlapped_rate") > 0.5 && number("staleness_mean") > 1.0, "{races}");
+    assert!(number("probes") > 2.0 && number("cosine_mean") > 0.5, "{races}");
+
+    place.succeed(&line("-t 2 --replicas off --record races -m raced"));
+    place.succeed("replay races");
 }
 
 #[test]
@@ -384,7 +420,10 @@ fn files_that_are_damaged_are_refused() {
     let load = || asyn::data::ModelFile::load(place.path("good"), "bilstm").unwrap();
     for (name, value, cause) in [
         ("bilstm.hidden", "17", "expected as many numbers as the shape"),
-        ("bilstm.hidden", "0", "the hidden units must be at least 1"),
+        ("bilstm.hidden", "0", "the hidden units must be 1 to 16,384"),
+        ("bilstm.hidden", "10000000", "the hidden units must be 1 to 16,384"),
+        ("bilstm.hidden", "16000", "expected as many numbers as the shape"),
+        ("bilstm.layers", "1000000", "the layers must be 1 to 256"),
         ("bilstm.widths", "16,8", "3 columns"),
         ("bilstm.output", "svm", "bilstm.output"),
         ("bilstm.layers", "2", "layer.1"),

@@ -143,3 +143,15 @@ fn the_doctor_answers_in_sentences_and_in_json() {
     assert_eq!(report["trials"].as_array().unwrap().len(), 1);
     assert!(report["advice"].to_string().contains("is simulated"), "{report}");
 }
+
+#[test]
+fn the_doctor_looks_at_a_network_too() {
+    let place = Place::with_corpus(12);
+    let json = place.succeed("doctor async train.txt --kind bilstm -t 2 --json");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let trials = report["trials"].as_array().unwrap().iter().map(|trial| &trial["name"]);
+    let names = ["serial", "asyngrad", "asyngrad without replicas", "locked", "round-robin"];
+    assert_eq!(trials.collect::<Vec<_>>(), names);
+    assert!(report["races"]["probes"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(report["predictions"].as_array().unwrap().len(), 5);
+}
