@@ -2,8 +2,9 @@
 //! multiply-add units.
 //!
 //! Covers: the gradient alone, which leaves matrices in their factors, the gradient with a plain
-//! step, in which these factors are multiplied, and labelling; one layer over words with as many
-//! inputs as units in each direction, 25 tokens a sentence. Each is measured in turn with the
+//! step, in which these factors are multiplied, labelling, and training with Adam, its tables and
+//! vectors of words included; one layer over words with as many inputs as units in each
+//! direction, 25 tokens a sentence. Each is measured in turn with the
 //! peak. Multiplications are counted as the model has them, without padding, and without
 //! embeddings, activations and the output layer, whose time counts.
 #![allow(clippy::print_stdout, reason = "a bench reports to its terminal")]
@@ -13,7 +14,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use asyn_core::shared::isa;
-use asyn_core::{Batch, Gradient, Model, Purpose, SharedWeights, SplitMix64, Worker};
+use asyn_core::{
+    Adam, Batch, Gradient, Model, Purpose, Serial, SharedWeights, SplitMix64, Trainer, Worker,
+};
 use asyn_data::TokenIds;
 use asyn_models::{BiLstm, BiLstmSpec, BiLstmWorkspace, Column, Initial, OutputLayer};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -31,13 +34,13 @@ const SIZES: [usize; 2] = [170, 280];
 const BATCHES: [usize; 3] = [1, 4, 8];
 /// The tokens of a sentence.
 const TOKENS: usize = 25;
-/// The sentences that are labelled.
+/// The sentences that are labelled, or trained on in a pass.
 const MANY: usize = 100;
 /// The words and the labels.
 const WORDS: u32 = 9000;
 const LABELS: u16 = 44;
 /// The acts, in the order of [`Fixture::act`].
-const ACTS: [&str; 3] = ["gradient", "step", "label"];
+const ACTS: [&str; 4] = ["gradient", "step", "label", "Adam"];
 
 /// A model and what it works on.
 struct Fixture {
@@ -85,6 +88,16 @@ impl Fixture {
     }
 
     fn act(&mut self, act: usize) {
+        if act == 3 {
+            let trainer = Trainer::builder().strategy(Serial).update(Adam::default());
+            let trainer = trainer.accumulate(self.ids.len() as u32).passes(1);
+            let trainer = trainer.keep_good(false).build().expect("the settings are in range");
+            let mut weights = SharedWeights::zeroed(self.weights.len());
+            weights.copy_from(&self.weights);
+            let outcome = trainer.fit(&self.model, &self.sentences, &mut weights, &mut ());
+            outcome.expect("training does not diverge");
+            return;
+        }
         let worker = Worker::reader(self.model.layout(), &self.weights);
         if act == 2 {
             let (workspace, labels) = (&mut self.workspace, &mut self.labels);
@@ -105,14 +118,17 @@ impl Fixture {
     }
 
     fn tokens(&self, act: usize) -> usize {
-        TOKENS * if act == 2 { MANY } else { self.ids.len() }
+        match act {
+            2 | 3 => TOKENS * MANY,
+            _ => TOKENS * self.ids.len(),
+        }
     }
 
     /// Returns the operations of an act: once the matrices of both directions for labelling, twice
     /// for a gradient, three times for a step.
     fn flops(&self, act: usize) -> f64 {
         let matrices = 2 * 2 * self.size * 4 * self.size;
-        let times = [2, 3, 1][act];
+        let times = [2, 3, 1, 3][act];
         (2 * times * matrices * self.tokens(act)) as f64
     }
 }
