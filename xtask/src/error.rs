@@ -33,6 +33,9 @@ pub(crate) enum Error {
     /// Nobody said where the corpora are.
     #[error("{DATA_VARIABLE} is not set: it names the folder of the corpora")]
     DataUnset,
+    /// A corpus of an experiment is not there.
+    #[error("{} is not there: `cargo xtask data` says where corpora may be had", path.display())]
+    NoCorpus { path: PathBuf },
     /// A corpus has no files that can be downloaded as they are.
     #[error("the files of {name} cannot be downloaded one by one: see {home}, or use --mirror")]
     NoDownload { name: &'static str, home: &'static str },
@@ -57,6 +60,11 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Says whether an experiment cannot be run here for lack of its corpus.
+    pub(crate) fn is_lack_of_data(&self) -> bool {
+        matches!(self, Self::DataUnset | Self::NoCorpus { .. })
+    }
+
     /// Returns a closure that says which file an I/O error came from.
     pub(crate) fn file(
         act: &'static str,

@@ -23,10 +23,10 @@ const N_TAGS: usize = 49;
 /// One sentence in so many is for the test.
 const TEST: usize = 10;
 
-/// Writes the training part and the test as columns, word and tag, and returns where they are.
-pub(super) fn prepare(data: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
-    let path = data.join("brown/brown.tagged.txt.gz");
-    let [train, test] = split(&corpus::read(&path)?);
+/// Writes the training part and the test of the corpus in `file` as columns, word and tag, and
+/// returns where they are.
+pub(super) fn prepare(file: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    let [train, test] = split(&corpus::read(file)?);
     let paths = [("brown-train.txt", train), ("brown-test.txt", test)].map(|(name, text)| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(Error::file("write", &path))?;

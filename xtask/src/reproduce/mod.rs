@@ -29,7 +29,7 @@ use self::panels::Panels;
 use self::program::Program;
 use self::summary::{Arm, Summary};
 use crate::error::{Error, Result};
-use crate::workspace::{DATA_VARIABLE, Workspace};
+use crate::workspace::Workspace;
 
 mod brown;
 mod contender;
@@ -127,12 +127,12 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
             studies.push(online::study(name, &lab)?);
             continue;
         }
-        match Experiment::prepare(name, workspace, &program, &runs)? {
-            Some(experiment) => all.push(reproduce(&program, experiment, &settings, &runs)?),
-            None if args.only.is_empty() => {
-                eprintln!("left out for lack of {DATA_VARIABLE}: {}", shown(name));
+        match Experiment::prepare(name, workspace, &program, &runs) {
+            Ok(experiment) => all.push(reproduce(&program, experiment, &settings, &runs)?),
+            Err(lack) if lack.is_lack_of_data() && args.only.is_empty() => {
+                eprintln!("{} is left out: {lack}", shown(name));
             }
-            None => return Err(Error::DataUnset),
+            Err(error) => return Err(error),
         }
     }
     let chosen = all.iter().find(|results| results.experiment.name == Name::CrfChunk);

@@ -37,6 +37,12 @@ impl<'w> Program<'w> {
         Ok(Self { workspace, path: built(workspace, ["--bin", "asyn"])? })
     }
 
+    /// A command that was not built, for tests that start none.
+    #[cfg(test)]
+    pub(crate) fn unbuilt(workspace: &'w Workspace) -> Self {
+        Self { workspace, path: "asyn".into() }
+    }
+
     /// Builds an example of the same crate in release.
     pub(crate) fn example(&self, name: &str) -> Result<Self> {
         let path = built(self.workspace, ["--example", name])?;
@@ -63,6 +69,15 @@ impl<'w> Program<'w> {
         command.args(["convert", "--from", format, "--to", "columns"]).arg(file);
         output(command.arg("--out").arg(out).stderr(Stdio::inherit()))?;
         Ok(out.to_owned())
+    }
+
+    /// Writes the first `share` of segmented text, such as `60%`, and the rest of it.
+    pub(crate) fn cut(&self, file: &Path, share: &str, first: &Path, rest: &Path) -> Result<()> {
+        let mut command = self.command();
+        command.args(["convert", "--from", "segmented", "--to", "segmented"]).arg(file);
+        command.args(["--first", share, "--out"]).arg(first).arg("--rest").arg(rest);
+        output(command.stderr(Stdio::inherit()))?;
+        Ok(())
     }
 
     /// Trains with `arguments`, the model first, which leave out `train` and where
