@@ -34,7 +34,7 @@ pub(crate) enum Error {
     #[error("{DATA_VARIABLE} is not set: it names the folder of the corpora")]
     DataUnset,
     /// A corpus of an experiment is not there.
-    #[error("{} is not there: `cargo xtask data` says where corpora may be had", path.display())]
+    #[error("{} is not there: docs/reproduce.md says where corpora are from", path.display())]
     NoCorpus { path: PathBuf },
     /// A corpus has no files that can be downloaded as they are.
     #[error("the files of {name} cannot be downloaded one by one: see {home}, or use --mirror")]

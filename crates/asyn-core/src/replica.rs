@@ -222,17 +222,27 @@ impl Replica {
         self.next = 0;
         self.step = 0;
         #[allow(clippy::cast_precision_loss, reason = "workers are few")]
-        let share = 1.0 / n_workers as Real;
+        let n_workers = n_workers as Real;
         for (local, shared) in self.tables.iter_mut().zip(shared) {
             let Some(local) = local.as_mut().filter(|it| it.merge == Merge::Averaged) else {
                 continue;
             };
             for part in &self.parts {
-                let base = &mut local.base[part.local.clone()];
-                let mut own = vec![0.0; base.len()];
+                let base = &local.base[part.local.clone()];
+                let [mut own, mut mean] = [const { Vec::new() }; 2];
+                own.resize(base.len(), 0.0);
+                mean.resize(base.len(), 0.0);
                 local.copy.view(part.local.start, own.len()).read_into(&mut own);
-                own.iter_mut().zip(&*base).for_each(|(own, base)| *own -= base);
-                shared.view(part.shared_start, own.len()).add_scaled(share, &own);
+                let shared = shared.view(part.shared_start, mean.len());
+                shared.read_into(&mut mean);
+                for ((mean, own), base) in mean.iter_mut().zip(own).zip(base) {
+                    let moved = *mean + (own - base) / n_workers;
+                    // What rounding leaves of a base that workers took away could be below 0, where
+                    // a mean of squares must not be.
+                    let is_rest = moved.abs() < n_workers * Real::EPSILON * base.abs();
+                    *mean = if is_rest { 0.0 } else { moved };
+                }
+                shared.write_from(&mean);
             }
         }
     }
@@ -336,6 +346,31 @@ mod tests {
         assert_eq!(shared.view(layout.tensor(dense).start, 16).get(5), 9.0);
         // The second replica saw the first one's change when it merged.
         assert_eq!(second.rows(0, rows).expect("replicated").row(3).get(0), 6.0);
+    }
+
+    #[test]
+    fn a_mean_of_numbers_that_are_not_negative_is_not_negative() {
+        let (layout, _, dense) = fixture();
+        let start = layout.tensor(dense).start;
+        for n in 1..=9 {
+            let shared = SharedWeights::zeroed(layout.len());
+            shared.view(0, layout.len()).write_from(&vec![1.0; layout.len()]);
+            let replicas = Replicas { rows: 0, merge_every: 4 };
+            let workers = (0..n).map(|worker| {
+                let mut replica = Replica::new(&layout, replicas, &[Merge::Averaged]);
+                replica.refresh(&[&shared]);
+                let own = replica.whole(0, dense).expect("replicated");
+                own.set(0, 0.0);
+                own.set(1, if worker == 0 { 3.0 } else { 0.0 });
+                replica
+            });
+            for mut replica in workers.collect::<Vec<_>>() {
+                replica.flush(&[&shared], n, None);
+            }
+            let mean = shared.view(start, 16);
+            assert_eq!(mean.get(0), 0.0, "{n} workers");
+            assert!((mean.get(1) - 3.0 / n as Real).abs() < 1e-6, "{n} workers");
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use asyn::SequenceExample;
 use asyn::core::simulate::{CostModel, Recorded, Replayed, Simulated};
 use asyn::core::theory::{Lbfgs, Minimum, Stop};
 use asyn::core::{
-    AdamForm, AdaptiveRevision, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint,
-    Outcome, Read, Serial, Strategy, Update,
+    AdaptiveRevision, AdfCounting, AsynGrad, Averaging, BatchTrainer, Checkpoint, Outcome, Read,
+    Serial, Strategy, Update,
 };
 use asyn::data::{Encoded, TokenIds};
 use asyn::sync::{Bounded, Locked, Minibatch, RoundRobin};
@@ -17,7 +17,7 @@ use crate::data::Data;
 use crate::defaults;
 use crate::failure::Failure;
 use crate::recording::{Events, Tape};
-use crate::rules::{adam, adf, read, real, sgd, trainer};
+use crate::rules::{adam, adf, form_of, read, real, sgd, trainer};
 use crate::settings::Settings;
 use crate::watch::Watch;
 
@@ -73,16 +73,12 @@ impl Run<'_> {
                 let update = AdaptiveRevision { rate, l2: real(settings.l2) };
                 self.with_update::<Encoded>(strategy, update)
             }
-            UpdateChoice::Adam => self.with_adam(strategy, AdamForm::Adam),
-            UpdateChoice::Rmsprop => self.with_adam(strategy, AdamForm::RmsProp),
-            UpdateChoice::Momentum => self.with_adam(strategy, AdamForm::Momentum),
+            UpdateChoice::Adam | UpdateChoice::Rmsprop | UpdateChoice::Momentum => {
+                let form = form_of(settings.update).expect("these are forms of Adam");
+                self.with_update::<TokenIds>(strategy, adam(settings, form))
+            }
             UpdateChoice::Lbfgs => self.batch(&strategy),
         }
-    }
-
-    fn with_adam(self, strategy: impl Strategy, form: AdamForm) -> Result<Outcome, Failure> {
-        let update = adam(self.settings, form);
-        self.with_update::<TokenIds>(strategy, update)
     }
 
     /// Runs a strategy on real threads, or on simulated ones if that is asked for.

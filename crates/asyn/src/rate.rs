@@ -6,11 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use asyn::core::{AdamForm, AsynGrad, Averaging, Model, Serial, SharedWeights, Strategy, Update};
+use asyn::core::{AsynGrad, Averaging, Model, Serial, SharedWeights, Strategy, Update};
 use asyn::data::{Encoded, TokenIds};
 use asyn::{Examples, SequenceModel};
 
-use crate::choice::{InstrumentsChoice, StrategyChoice, UpdateChoice};
+use crate::choice::{InstrumentsChoice, StrategyChoice};
 use crate::data::Data;
 use crate::failure::Failure;
 use crate::rules;
@@ -49,11 +49,12 @@ pub(crate) fn train_seconds(settings: &Settings, data: &Data) -> Result<Option<f
             weights.copy_from(data.tagger.weights());
             let sample =
                 Sample { examples, n_tokens: TokenIds::n_tokens, fewest: FEWEST_OF_NETWORK };
-            if settings.update == UpdateChoice::Sgd {
-                sample.rate(settings, data, &**network, weights, plain())
-            } else {
-                let adam = rules::adam(settings, AdamForm::Adam);
-                sample.rate(settings, data, &**network, weights, adam)
+            match rules::form_of(settings.update) {
+                Some(form) => {
+                    let update = rules::adam(settings, form);
+                    sample.rate(settings, data, &**network, weights, update)
+                }
+                None => sample.rate(settings, data, &**network, weights, plain()),
             }
         }
         _ => unreachable!("a model encodes its own examples"),
@@ -116,7 +117,7 @@ fn time<M: Model>(
 ) -> Result<Option<Duration>, Failure> {
     let (passes, instruments) = (PASSES, InstrumentsChoice::Off);
     let settings = Settings { passes, instruments, ..settings.clone() };
-    let trainer = rules::trainer(&settings, strategy, update)?;
+    let trainer = rules::builder(&settings, strategy, update).build().map_err(asyn::Error::from)?;
     let Ok(outcome) = trainer.fit(model, sample, weights, &mut ()) else { return Ok(None) };
     Ok(outcome.passes.iter().map(|pass| pass.train_time).min())
 }

@@ -2,12 +2,12 @@
 
 use asyn::core::{
     Adam, AdamForm, Adf, Averaging, Instruments, L2Form, Moments, Read, Replicas, Sampling,
-    Schedule, Sgd, Strategy, Trainer, Update, Write,
+    Schedule, Sgd, Strategy, Trainer, TrainerBuilder, Update, Write,
 };
 
 use crate::choice::{
     InstrumentsChoice, L2FormChoice, MomentsChoice, ReadChoice, SamplingChoice, ScheduleChoice,
-    WriteChoice,
+    UpdateChoice, WriteChoice,
 };
 use crate::failure::Failure;
 use crate::network::NetworkSettings;
@@ -27,9 +27,20 @@ pub(crate) fn trainer<S: Strategy, U: Update>(
     strategy: S,
     update: U,
 ) -> Result<Trainer<S, U>, Failure> {
+    // Of a CRF a copy could be what does not fit into memory, and divergence leaves no model.
+    let builder = builder(settings, strategy, update).keep_good(settings.bilstm.is_some());
+    Ok(builder.build().map_err(asyn::Error::from)?)
+}
+
+/// Sets up the trainer of the settings, which keeps no good weights aside.
+pub(crate) fn builder<S: Strategy, U: Update>(
+    settings: &Settings,
+    strategy: S,
+    update: U,
+) -> TrainerBuilder<S, U> {
     let replicas = settings.replicas.and_then(|replication| replication.0);
     let replicas = replicas.map(|rows| Replicas { rows, merge_every: settings.merge_every });
-    let trainer = Trainer::builder()
+    Trainer::builder()
         .strategy(strategy)
         .update(update)
         .threads(settings.threads.get())
@@ -55,11 +66,17 @@ pub(crate) fn trainer<S: Strategy, U: Update>(
             InstrumentsChoice::Full => Instruments::full(),
         })
         .segment_len(settings.segment.get())
-        // Of a CRF a copy could be what does not fit into memory, and divergence leaves no model.
-        .keep_good(settings.bilstm.is_some())
-        .build()
-        .map_err(asyn::Error::from);
-    Ok(trainer?)
+        .keep_good(false)
+}
+
+/// Returns which form of Adam an update rule is, if it is one.
+pub(crate) fn form_of(update: UpdateChoice) -> Option<AdamForm> {
+    match update {
+        UpdateChoice::Adam => Some(AdamForm::Adam),
+        UpdateChoice::Rmsprop => Some(AdamForm::RmsProp),
+        UpdateChoice::Momentum => Some(AdamForm::Momentum),
+        _ => None,
+    }
 }
 
 /// Makes the update rule Adam of the settings, or another form of it.

@@ -13,6 +13,9 @@ use super::program::Program;
 use super::shown;
 use crate::error::{Error, Result};
 
+/// The Brown corpus under `ASYN_DATA`.
+pub(super) const BROWN: &str = "brown/brown.tagged.txt.gz";
+
 /// The share of the Weibo text that the source trains on; its test is the rest.
 const WEIBO_TRAIN: &str = "60%";
 
@@ -24,7 +27,7 @@ const N_TEST: u32 = 500;
 /// test, or one file that is cut in two.
 fn sources(name: Name) -> &'static [&'static str] {
     match name {
-        Name::CrfPosBrown | Name::LstmPosBrown => &["brown/brown.tagged.txt.gz"],
+        Name::CrfPosBrown | Name::LstmPosBrown => &[BROWN],
         Name::CrfPos | Name::LstmPosEwt => {
             &["ud-english-ewt/en_ewt-ud-train.conllu.gz", "ud-english-ewt/en_ewt-ud-test.conllu.gz"]
         }

@@ -312,7 +312,7 @@ impl Experiment {
                         four times as large; its scores and times stand in the table as theirs.",
                 scorer: "accuracy",
                 flags: LSTM_POS,
-                passes: 5,
+                passes: 3,
                 target,
                 theirs: THEIR_LSTM_POS,
                 ..chunk
@@ -324,7 +324,7 @@ impl Experiment {
                         CoNLL-2000. The score is the accuracy.",
                 scorer: "accuracy",
                 flags: LSTM_POS,
-                passes: 5,
+                passes: 3,
                 target,
                 has_panels: false,
                 ..chunk

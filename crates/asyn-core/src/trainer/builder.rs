@@ -184,7 +184,8 @@ impl<S, U> TrainerBuilder<S, U> {
     }
 
     /// Sets whether the weights are copied aside at the start and after each pass, for the case
-    /// that training diverges; they are by default. The copy takes as much memory as the weights.
+    /// that training diverges; they are by default. There are two copies at most at a time, each of
+    /// which takes as much memory as the weights.
     #[must_use]
     pub fn keep_good(mut self, keep: bool) -> Self {
         self.keeps_good = keep;

@@ -86,7 +86,8 @@ impl<S: Strategy, U: Update> Trainer<S, U> {
     /// # Errors
     ///
     /// [`Error::NoExamples`], [`Error::Length`], and [`Error::Diverged`], after which
-    /// `weights` hold what the last good pass gave, or else [`Model::initial_weights`].
+    /// `weights` hold what the last good pass gave, or else what they held before; from a trainer
+    /// that keeps no good ones, [`Model::initial_weights`].
     ///
     /// # Panics
     ///

@@ -134,7 +134,8 @@ impl<'r, M: Model, S: Strategy, U: Update> Run<'r, M, S, U> {
         if trainer.keeps_good {
             let mut copy = run.empty();
             run.readout(&mut copy);
-            run.good = Some((copy, run.pass));
+            // A checkpoint within a pass may have gone astray without a loss that tells.
+            run.good = is_finite(&mut copy).then_some((copy, run.pass));
         }
         Ok(run)
     }

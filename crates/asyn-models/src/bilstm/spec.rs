@@ -23,9 +23,9 @@ pub struct BiLstmSpec {
     pub columns: Vec<Column>,
     /// The characters of a token, if they are looked at.
     pub characters: Option<Characters>,
-    /// The hidden units of each direction, at least 1.
+    /// The hidden units of each direction, 1 to 16,384.
     pub hidden: usize,
-    /// The bidirectional layers, at least 1.
+    /// The bidirectional layers, 1 to 256.
     pub layers: usize,
     /// The number of labels, 1 to 4096.
     pub labels: usize,
@@ -45,7 +45,7 @@ pub struct BiLstmSpec {
 pub struct Column {
     /// The number of ids, at least 1.
     pub rows: usize,
-    /// The length of a vector, at least 1.
+    /// The length of a vector, 1 to 16,384.
     pub width: usize,
     /// The first rare id: ids are numbered by falling frequency, so those from here on
     /// occur once in the training corpus. Equal to `rows` if none is to be replaced.
@@ -57,9 +57,9 @@ pub struct Column {
 pub struct Characters {
     /// The number of character ids, at least 1.
     pub rows: usize,
-    /// The length of the vector of a character, at least 1.
+    /// The length of the vector of a character, 1 to 16,384.
     pub width: usize,
-    /// The hidden units of each direction, at least 1.
+    /// The hidden units of each direction, 1 to 16,384.
     pub hidden: usize,
 }
 

@@ -14,6 +14,7 @@ const HALVINGS: u32 = 7;
 /// Fitted costs, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Costs {
+    base: CostModel,
     pub(crate) compute: f64,
     pub(crate) miss: f64,
     /// False where there was nothing to fit the cost of a miss to, and it is the default.
@@ -22,7 +23,7 @@ pub(crate) struct Costs {
 
 impl Costs {
     pub(crate) fn model(&self) -> CostModel {
-        CostModel { compute: self.compute, miss: self.miss, ..CostModel::default() }
+        CostModel { compute: self.compute, miss: self.miss, ..self.base }
     }
 }
 
@@ -36,19 +37,19 @@ pub(crate) fn fit(
     one: f64,
     two: Option<f64>,
 ) -> Result<Costs, Failure> {
-    let defaults = CostModel::default();
-    let idle = CostModel { compute: 0.0, ..defaults };
+    let base = few.costs();
+    let idle = CostModel { compute: 0.0, ..base };
     let simulated = Simulated::new(Serial, idle).map_err(asyn::Error::from)?;
     let counted = few.simulated(&simulated, Layout::plain(1), start)?;
     let compute = 1e9 * (one - counted.seconds) / counted.loads.max(1) as f64;
     let compute = compute.max(0.0);
     let Some(two) = two else {
-        return Ok(Costs { compute, miss: defaults.miss, miss_is_fitted: false });
+        return Ok(Costs { base, compute, miss: base.miss, miss_is_fitted: false });
     };
     let (mut low, mut high) = (0.0, MOST);
     for _ in 0..HALVINGS {
         let miss = f64::midpoint(low, high);
-        let cost = CostModel { compute, miss, ..defaults };
+        let cost = CostModel { compute, miss, ..base };
         let simulated = Simulated::new(AsynGrad, cost).map_err(asyn::Error::from)?;
         let counted = few.simulated(&simulated, Layout::plain(2), start)?;
         if counted.seconds > two {
@@ -57,5 +58,5 @@ pub(crate) fn fit(
             low = miss;
         }
     }
-    Ok(Costs { compute, miss: f64::midpoint(low, high), miss_is_fitted: true })
+    Ok(Costs { base, compute, miss: f64::midpoint(low, high), miss_is_fitted: true })
 }

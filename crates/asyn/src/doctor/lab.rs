@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use asyn::core::shared::{Isa, isa};
-use asyn::core::simulate::{Simulated, SimulationReport};
+use asyn::core::simulate::{CostModel, Simulated, SimulationReport};
 use asyn::core::{AdamForm, Model, Outcome, Races, SharedWeights, Strategy};
 use asyn::data::{Encoded, TokenIds};
 use asyn::{Examples, HeldOut, SequenceModel};
@@ -79,6 +79,11 @@ impl Lab {
 
     pub(crate) fn is_network(&self) -> bool {
         matches!(self.model, SequenceModel::BiLstm(..))
+    }
+
+    /// Returns what things cost the simulator before they are fitted.
+    pub(crate) fn costs(&self) -> CostModel {
+        if self.is_network() { defaults::BILSTM_IN_PLACE } else { CostModel::default() }
     }
 
     /// Returns how workers are simulated and watched: a CRF with its copies of hot rows, a network

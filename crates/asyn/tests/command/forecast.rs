@@ -66,9 +66,13 @@ fn the_forecast_is_said_and_covers_time_where_that_is_long() {
     let line = said.lines().find(|line| line.starts_with("forecast: at most ")).unwrap();
     assert!(line.contains(" MB of the ") && line.ends_with(" s of training"), "{line}");
     assert!(said.lines().any(|line| line.ends_with(" s left")), "{said}");
-    let said = errors(&place.run("train bilstm train.txt -m m --passes 2 --hidden 40"));
-    let line = said.lines().find(|line| line.starts_with("forecast: at most ")).unwrap();
-    assert!(line.contains(", about ") && line.ends_with(" s of training"), "{line}");
+    for update in ["adam", "rmsprop --beta-2 0.9", "momentum --beta-1 0.98", "sgd"] {
+        let flags = format!("-m m --passes 2 --hidden 40 --update {update}");
+        let said = errors(&place.run(&format!("train bilstm train.txt {flags}")));
+        let line = said.lines().find(|line| line.starts_with("forecast: at most ")).unwrap();
+        assert!(line.contains(", about ") && line.ends_with(" s of training"), "{line}");
+    }
+    assert_close(&place, "bilstm train.txt -m m --passes 2 --hidden 200 -t 1");
     let said = errors(&place.run("train crf train.txt -m m --passes 1 --simulate"));
     assert!(!said.contains("s of training\n") || !said.contains("about"), "{said}");
 }

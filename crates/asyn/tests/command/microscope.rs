@@ -1,8 +1,10 @@
 //! What the command tells of the races of a run.
 
+use std::thread::available_parallelism;
+
 use serde_json::Value;
 
-use crate::place::{Place, errors};
+use crate::place::{Place, assert_fails, errors};
 
 fn events(place: &Place, log: &str) -> Vec<Value> {
     place.text(log).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -147,6 +149,11 @@ fn the_doctor_answers_in_sentences_and_in_json() {
 #[test]
 fn the_doctor_looks_at_a_network_too() {
     let place = Place::with_corpus(12);
+    let refusal = place.run("doctor async train.txt --kind bilstm -t 1");
+    assert_fails(&refusal, 2, "--kind bilstm needs two cores and two threads");
+    if available_parallelism().unwrap().get() == 1 {
+        return;
+    }
     let json = place.succeed("doctor async train.txt --kind bilstm -t 2 --json");
     let report: Value = serde_json::from_str(&json).unwrap();
     let trials = report["trials"].as_array().unwrap().iter().map(|trial| &trial["name"]);

@@ -105,7 +105,7 @@ fn texts(lab: &Lab<'_>) -> Result<Vec<Text>> {
 
 /// Writes all of the Brown corpus, its tags reduced, into one file.
 fn whole_brown(data: &Path, folder: &Path) -> Result<PathBuf> {
-    let (train, test) = brown::prepare(data, folder)?;
+    let (train, test) = brown::prepare(&data.join(corpus::BROWN), folder)?;
     let text = corpus::read(&train)? + &corpus::read(&test)?;
     let path = folder.join("brown.txt");
     fs::write(&path, text).map_err(Error::file("write", &path))?;

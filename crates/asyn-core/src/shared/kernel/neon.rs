@@ -5,7 +5,7 @@
 
 use std::arch::aarch64::{
     float32x4_t, vaddq_f32, vaddvq_f32, vbicq_u32, vcaltq_f32, vdivq_f32, vdupq_n_f32, vfmaq_f32,
-    vld1q_f32, vmaxnmq_f32, vminnmq_f32, vmulq_f32, vnegq_f32, vreinterpretq_f32_u32,
+    vld1q_f32, vmaxq_f32, vminq_f32, vmulq_f32, vnegq_f32, vreinterpretq_f32_u32,
     vreinterpretq_u32_f32, vsqrtq_f32, vst1q_f32, vsubq_f32,
 };
 use std::arch::asm;

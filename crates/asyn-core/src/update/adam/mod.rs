@@ -241,7 +241,10 @@ impl Adam {
         if since == [0, 0] || missed == [0, 0] {
             return;
         }
-        state.decay.terms(since, now, |step| self.rate(state, step), terms);
+        terms.clear();
+        if since[0] > 0 {
+            state.decay.terms(since, now, |step| self.rate(state, step), terms);
+        }
         let keep = state.decay.keep(missed);
         // A little above the bound, so that rounding alone cuts nothing.
         #[allow(clippy::cast_possible_truncation, reason = "the kernels take f32")]
